@@ -1,0 +1,178 @@
+"""NumPy as a backend: its own namespace, and the kernels where a method or a ufunc is faster than the function."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from polyad import dtypes
+from polyad.backend import Backend, Device
+from polyad.ops.indexing import ARRAY, python_key
+
+from .random import NumPySource
+
+for _name in dtypes.BY_NAME:
+    if _name != "bfloat16":
+        dtypes.BY_NAME[_name].dtype = np.dtype(_name)
+
+
+def _sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return np.add.reduce(x, axis, None, None, keepdims)
+
+
+def _mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    n = x.size if axis is None else np.prod([x.shape[i] for i in axis], dtype=int)
+    if not n:
+        return np.mean(x, axis, keepdims=keepdims)
+    return np.add.reduce(x, axis, None, None, keepdims) / x.dtype.type(n)
+
+
+def _clip(x: Any, low: Any = None, high: Any = None) -> Any:
+    if low is not None:
+        x = np.maximum(x, low)
+    return x if high is None else np.minimum(x, high)
+
+
+def _getitem(x: Any, *indices: Any, key: Any) -> Any:
+    return x[python_key(key, indices)]
+
+
+def _gather(x: Any, *indices: Any, key: Any) -> Any:
+    found = x[python_key(key, indices)]
+    return found if indices else found.copy()
+
+
+def _setitem(x: Any, value: Any, *indices: Any, key: Any) -> Any:
+    x = x.copy()
+    x[python_key(key, indices)] = value
+    return x
+
+
+def _setitem_into(x: Any, value: Any, *indices: Any, key: Any) -> None:
+    x[python_key(key, indices)] = value
+
+
+def _index_scatter(g: Any, *indices: Any, key: Any, shape: Any) -> Any:
+    out = np.zeros(shape, g.dtype)
+    where = python_key(key, indices)
+    if ARRAY in key:
+        np.add.at(out, where, g)  # repeated indices add up
+    else:
+        out[where] = g
+    return out
+
+
+def _divide_integers(f: Any) -> Any:
+    """Integer division by zero gives 0, without a warning: the same on every backend."""
+
+    def kernel(a: Any, b: Any) -> Any:
+        if np.result_type(a).kind in "iu":
+            with np.errstate(divide="ignore"):
+                return f(a, b)
+        return f(a, b)
+
+    return kernel
+
+
+class NumPyBackend(Backend):
+    """Arrays of `numpy.ndarray`, on the host."""
+
+    name: ClassVar[str] = "numpy"
+    is_host: ClassVar[bool] = True
+    xp = np
+    array = np.ndarray
+    array_types = (np.ndarray,)
+    dtypes = {d: np.dtype(d.name) for d in dtypes.ALL if d is not dtypes.bfloat16}  # noqa: RUF012 - never written
+
+    kernels = {  # noqa: RUF012 - never written
+        "sum": _sum,
+        "mean": _mean,
+        "max": lambda x, axis=None, keepdims=False: np.maximum.reduce(x, axis, None, None, keepdims),
+        "min": lambda x, axis=None, keepdims=False: np.minimum.reduce(x, axis, None, None, keepdims),
+        "clip": _clip,
+        "power": operator.pow,
+        "conj": operator.methodcaller("conj"),
+        "clone": lambda x: np.array(x, order="C"),
+        "astype": lambda x, dtype: x.astype(dtype),
+        "detach": lambda x: x,
+        "reshape": lambda x, shape: x.reshape(shape),
+        "permute_dims": lambda x, axes: x.transpose(axes),
+        "expand_dims": lambda x, axis: x.reshape(_inserted(x.shape, axis)),
+        "squeeze": lambda x, axis: x.reshape(tuple(n for i, n in enumerate(x.shape) if i not in axis)),
+        "slice_view": _getitem,
+        "getitem": _gather,
+        "setitem": _setitem,
+        "index_scatter": _index_scatter,
+        "nonzero": lambda x: np.nonzero(x),
+        "floor_divide": _divide_integers(np.floor_divide),
+        "remainder": _divide_integers(np.remainder),
+        "arange": lambda start, stop, step, dtype: np.arange(start, stop, step, dtype),
+        "linspace": lambda start, stop, num, dtype, endpoint: np.linspace(start, stop, num, endpoint, dtype=dtype),
+        "eye": lambda n_rows, n_cols, dtype, k=0: np.eye(n_rows, n_cols, k, dtype),
+    }
+    inplace = {  # noqa: RUF012 - never written
+        "add": lambda x, y: np.add(x, y, x),
+        "subtract": lambda x, y: np.subtract(x, y, x),
+        "multiply": lambda x, y: np.multiply(x, y, x),
+        "divide": lambda x, y: np.divide(x, y, x),
+        "setitem": _setitem_into,
+    }
+
+    def __init__(self) -> None:
+        self.devices = (Device(self, "cpu"),)
+
+    def normalize(self, array: Any) -> Any:
+        """Make an array of one of NumPy's scalars, which ufuncs return for 0-d results."""
+        return np.asarray(array)
+
+    def from_flat(self, values: Sequence[Any], shape: tuple[int, ...], dtype: Any, device: Device) -> Any:
+        """Make an array from numbers."""
+        return np.array(values, dtype).reshape(shape)
+
+    def from_host(self, array: Any, device: Device, *, copy: bool) -> Any:
+        """Give the array itself, or a copy."""
+        native = array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+        return np.array(native, order="C") if copy or not native.flags.writeable else native
+
+    def to_host(self, array: Any) -> Any:
+        """Give the array itself."""
+        return array
+
+    def copy(self, array: Any) -> Any:
+        """Copy, into row-major order."""
+        return np.array(array, order="C")
+
+    def owned(self, array: Any, shared: bool) -> Any:
+        """Copy views and shared arrays."""
+        if shared or array.base is not None or not array.flags.c_contiguous:
+            return np.array(array, order="C")
+        return array
+
+    def contiguous(self, array: Any) -> Any:
+        """Copy what is not in row-major order, or cannot be written."""
+        flags = array.flags
+        return array if flags.c_contiguous and flags.writeable else np.array(array, order="C")
+
+    def strides(self, array: Any) -> tuple[int, ...] | None:
+        """Strides in elements."""
+        return tuple(s // array.itemsize for s in array.strides)
+
+    def write(self, target: Any, value: Any) -> None:
+        """Write in place; overlapping memory is handled by NumPy."""
+        np.copyto(target, value)
+
+    def generator(self, device: Device) -> NumPySource:
+        """Give a new generator."""
+        return NumPySource()
+
+    def describe(self) -> dict[str, str]:
+        """Versions, for ``polyad info``."""
+        return {"numpy": np.__version__}
+
+
+def _inserted(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
+    rest = iter(shape)
+    return tuple(1 if i in axis else next(rest) for i in range(len(shape) + len(axis)))

@@ -1,0 +1,208 @@
+"""Gradients, as in ``torch.autograd``: `backward`, `grad`, and the modes of recording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .. import views
+from ..engine import accumulate, enter, leave, mode, propagate
+from ..errors import AutogradError, DTypeError, OperandError, ShapeError
+from ..function import FUNCTIONS
+from ..grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from ..graph import AccumulateGrad
+from ..tensor import Tensor, wrap
+
+__all__ = ["backward", "enable_grad", "grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+
+
+def _tensors(value: Any, caller: str, argument: str) -> list[Tensor]:
+    found = list(value) if isinstance(value, (list, tuple)) else [value]
+    for t in found:
+        if not isinstance(t, Tensor):
+            raise OperandError(f"{caller}: {argument} must be a tensor or a sequence of tensors; got {t!r:.80}")
+    return found
+
+
+def _roots(
+    outputs: list[Tensor], gradients: Sequence[Any], caller: str, create_graph: bool
+) -> list[tuple[Any, Any]]:
+    if len(gradients) != len(outputs):
+        raise ShapeError(f"{caller}: {len(outputs)} outputs need as many gradients; got {len(gradients)}")
+    roots = []
+    for y, g in zip(outputs, gradients, strict=True):
+        node = views.node_of(y)
+        if node is None:
+            raise AutogradError(
+                f"{caller}: the tensor of shape {y.shape} does not require a gradient and has no grad_fn, so there is "
+                f"nothing to go back through; set requires_grad=True on an input, and compute outside no_grad()"
+            )
+        device = y._device
+        if g is None:
+            if y.numel() != 1:
+                raise ShapeError(
+                    f"{caller}: a gradient is implied only for a tensor of one element; this one has shape {y.shape}. "
+                    f"Pass gradient= of that shape, or write y.sum().{caller}()"
+                )
+            data = device.kernels[FUNCTIONS["ones"]](shape=y.shape, dtype=views.raw(y).dtype)
+            g = wrap(device.asarray(data), device)
+        else:
+            if not isinstance(g, Tensor):
+                raise OperandError(f"{caller}: a gradient must be a tensor; got {type(g).__name__}")
+            if g.shape != y.shape:
+                raise ShapeError(f"{caller}: the gradient has shape {g.shape}; expected {y.shape}, the tensor's own")
+            if g._device is not device:
+                raise AutogradError(
+                    f"{caller}: the gradient is on {g._device.where}; expected {device.where}. "
+                    f"Write gradient.to(device=y.device)"
+                )
+            if g.dtype != y.dtype:
+                if g.dtype.is_complex and not y.dtype.is_complex:
+                    raise DTypeError(f"{caller}: the gradient is {g.dtype.name}; expected {y.dtype.name}")
+                g = g.astype(y.dtype)
+        roots.append((node, enter(g, y, create_graph)))
+    return roots
+
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensor | Sequence[Tensor] | None = None,
+) -> None:
+    """Compute gradients of tensors with respect to the leaves they came from, and add them to ``leaf.grad``.
+
+    Parameters
+    ----------
+    tensors : Tensor or sequence of Tensor
+        Where to start.
+    grad_tensors : Tensor or sequence of (Tensor or None), optional
+        For each a gradient of its shape and device. May be left out for tensors of one element.
+    retain_graph : bool, optional
+        Whether the graph can be gone through again; by default only with ``create_graph``.
+    create_graph : bool
+        Whether the gradients are recorded, so that they can be differentiated in turn.
+    inputs : Tensor or sequence of Tensor, optional
+        Accumulate into these alone.
+
+    Raises
+    ------
+    AutogradError
+        If a tensor has no graph, the graph was freed, or a kept value was overwritten.
+    ShapeError
+        If a gradient is missing or has another shape.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> x = ad.tensor([1.0, 2.0], requires_grad=True)
+    >>> ad.autograd.backward([(x * 3).sum()])
+    >>> x.grad
+    tensor([3., 3.])
+    """
+    outputs = _tensors(tensors, "backward", "tensors")
+    if grad_tensors is None:
+        given: Sequence[Any] = [None] * len(outputs)
+    else:
+        given = list(grad_tensors) if isinstance(grad_tensors, (list, tuple)) else [grad_tensors]
+    keep = create_graph if retain_graph is None else retain_graph
+    wanted = None
+    if inputs is not None:
+        targets = _tensors(inputs, "backward", "inputs")
+        wanted = [views.node_of(t) for t in targets]
+        for t, edge in zip(targets, wanted, strict=True):
+            if edge is None:
+                raise AutogradError(f"backward: inputs has a tensor of shape {t.shape} that does not require a gradient")
+    with mode(create_graph):
+        roots = _roots(outputs, given, "backward", create_graph)
+        found = propagate(roots, keep=keep, create_graph=create_graph, wanted=wanted)
+        if wanted is None:
+            accumulate(found, create_graph)
+            return
+        accumulate({e: g for e, g in found.items() if type(e) is AccumulateGrad}, create_graph)
+        for t, edge in zip(targets, wanted, strict=True):
+            if type(edge) is not AccumulateGrad and edge in found:
+                g = leave(found[edge], t._device)
+                t.grad = g if t.grad is None else t.grad + g
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """Compute and return gradients of outputs with respect to inputs; ``grad`` of no tensor changes.
+
+    Parameters
+    ----------
+    outputs : Tensor or sequence of Tensor
+    inputs : Tensor or sequence of Tensor
+        Leaves or intermediate results.
+    grad_outputs : Tensor or sequence of (Tensor or None), optional
+        For each output a gradient of its shape. May be left out for outputs of one element.
+    retain_graph, create_graph : bool
+        As for `backward`.
+    allow_unused : bool, optional
+        Give None for inputs that no output depends on, instead of raising.
+    materialize_grads : bool
+        Give zeros for them.
+
+    Returns
+    -------
+    tuple of Tensor
+        One gradient for each input, of its shape.
+
+    Raises
+    ------
+    AutogradError
+        If an input requires no gradient, or no output depends on it.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> x = ad.tensor(2.0, requires_grad=True)
+    >>> (dy,) = ad.autograd.grad(x**3, x, create_graph=True)
+    >>> ad.autograd.grad(dy, x)
+    (tensor(12.),)
+    """
+    ys, xs = _tensors(outputs, "grad", "outputs"), _tensors(inputs, "grad", "inputs")
+    if materialize_grads and allow_unused is False:
+        raise AutogradError("grad: materialize_grads=True gives zeros for unused inputs; leave allow_unused out")
+    if grad_outputs is None:
+        given: Sequence[Any] = [None] * len(ys)
+    else:
+        given = list(grad_outputs) if isinstance(grad_outputs, (list, tuple)) else [grad_outputs]
+    edges = [views.node_of(x) for x in xs]
+    for i, edge in enumerate(edges):
+        if edge is None:
+            raise AutogradError(
+                f"grad: inputs[{i}], of shape {xs[i].shape}, does not require a gradient; "
+                f"call requires_grad_() on it before computing the outputs"
+            )
+    keep = create_graph if retain_graph is None else retain_graph
+    with mode(create_graph):
+        roots = _roots(ys, given, "grad", create_graph)
+        found = propagate(roots, keep=keep, create_graph=create_graph, wanted=edges)
+        results: list[Any] = []
+        for i, (x, edge) in enumerate(zip(xs, edges, strict=True)):
+            g = found.get(edge)
+            if g is not None:
+                made = leave(g, x._device)
+                if not create_graph:
+                    made._data = x._device.backend.owned(made._data, True)
+                results.append(made)
+            elif materialize_grads:
+                results.append(x.detach().clone().zero_())
+            elif allow_unused:
+                results.append(None)
+            else:
+                raise AutogradError(
+                    f"grad: inputs[{i}], of shape {x.shape}, was not used in computing the outputs; "
+                    f"pass allow_unused=True for None in its place, or materialize_grads=True for zeros"
+                )
+    return tuple(results)

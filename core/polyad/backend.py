@@ -1,0 +1,318 @@
+"""What a backend is: an array namespace plus its differences; and a device, where arrays live and kernels run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from .dtypes import DType
+from .errors import BackendError, DeviceError, DTypeError
+from .function import FUNCTIONS, XP, Function
+
+__all__ = ["Backend", "Device", "Kernel"]
+
+Array = Any
+"""An array of the backend's library."""
+
+Kernel = Callable[..., Any]
+"""A function of raw arrays and keyword parameters, without side effects."""
+
+
+class Device:
+    """A place where arrays of one backend live: ``x.device``. Two tensors meet only on the same one.
+
+    A device belongs to its backend, so creating something on ``x.device`` puts it beside ``x``. There is one
+    object for each place: compare with ``==`` or ``is``.
+
+    Attributes
+    ----------
+    backend : Backend
+    type : str
+        ``"cpu"`` or ``"cuda"``.
+    index : int or None
+        Which one, where there are several.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.ones(2).device
+    device(type='cpu')
+    """
+
+    __slots__ = (
+        *("backend", "type", "index", "handle", "kernels", "xp", "plain", "array", "asarray"),
+        *("pull", "native", "dtypes", "weak", "__weakref__"),
+    )
+
+    def __init__(self, backend: Backend, type: str, index: int | None = None, handle: Any = None) -> None:
+        self.backend, self.type, self.index, self.handle = backend, type, index, handle
+        # Read on every operation, so held here, one step away from a tensor:
+        self.kernels = KernelTable(self)
+        self.xp = Namespace(self, self.kernels.__getitem__)
+        self.plain = Namespace(self, lambda function: backend.resolve(function, self))
+        self.array = backend.array
+        self.asarray = backend.normalize
+        self.pull = backend.pull
+        self.native: Mapping[DType, Any] = backend.dtypes
+        self.dtypes: dict[Any, DType] = {native: d for d, native in backend.dtypes.items()}
+        floating = [n for d, n in backend.dtypes.items() if d.is_differentiable]
+        complex_ = [n for d, n in backend.dtypes.items() if d.is_complex]
+        # The native types that a Python number joins without any change; others take the careful path.
+        self.weak: dict[type, frozenset[Any]] = {
+            float: frozenset(floating),
+            int: frozenset(floating),
+            bool: frozenset(self.dtypes),
+            complex: frozenset(complex_),
+        }
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __repr__(self) -> str:
+        index = "" if self.index is None else f", index={self.index}"
+        return f"device(type={self.type!r}{index})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from .plugins import plugins
+
+        return plugins.device, (self.backend.name, str(self))
+
+    @property
+    def where(self) -> str:
+        """Backend and place in words, for messages."""
+        return f"backend {self.backend.name!r}, device '{self}'"
+
+    def dtype(self, wanted: DType) -> Any:
+        """The library's own dtype for ``wanted``.
+
+        Raises
+        ------
+        DTypeError
+            If the backend lacks it.
+        """
+        try:
+            return self.native[wanted]
+        except KeyError:
+            have = ", ".join(d.name for d in self.native)
+            raise DTypeError(f"backend {self.backend.name!r} has no {wanted.name}; it has {have}") from None
+
+
+class KernelTable(dict[Function, Kernel]):
+    """``function -> kernel`` of one device, filled as functions are first used.
+
+    Every kernel is reached through this table, so what watches or transforms operations replaces its entries
+    and costs nothing while it is off.
+    """
+
+    __slots__ = ("device",)
+
+    def __init__(self, device: Device) -> None:
+        super().__init__()
+        self.device = device
+
+    def __missing__(self, function: Function) -> Kernel:
+        backend = self.device.backend
+        kernel = backend.resolve(function, self.device)
+        if function.prepare:
+            kernel = backend.prepare(kernel, function)
+        kernel = self[function] = backend.place(kernel, self.device)
+        return kernel
+
+
+class Namespace(XP):
+    """The array functions of one device as bodies and rules see them: ``xp``.
+
+    A registered function's kernel where there is one of that name, otherwise the library's own function.
+    ``device.xp`` has prepared kernels; ``device.plain`` has them as written, for use inside a prepared one.
+    """
+
+    def __init__(self, device: Device, find: Callable[[Function], Kernel], prefix: str = "") -> None:
+        self.__device, self.__find, self.__prefix = device, find, prefix
+
+    def __getattr__(self, name: str) -> Any:
+        full = self.__prefix + name
+        function = FUNCTIONS.get(full)
+        found: Any
+        if function is not None:
+            found = self.__find(function)
+        elif any(f.startswith(full + ".") for f in FUNCTIONS):
+            found = Namespace(self.__device, self.__find, full + ".")
+        else:
+            found = lookup(self.__device.backend.xp, full)
+            if found is None:
+                raise AttributeError(f"{full!r} is no polyad function, nor one of {self.__device.where}")
+        setattr(self, name, found)
+        return found
+
+
+def lookup(namespace: Any, name: str) -> Any:
+    """``namespace.a.b`` for the dotted ``name``, or None."""
+    for part in name.split("."):
+        namespace = getattr(namespace, part, None)
+    return namespace
+
+
+class Backend:
+    """Base class of backends. A subclass says what its library does differently from the array API standard.
+
+    Attributes
+    ----------
+    name : str
+        The name users select it by; also that of its entry point.
+    xp : namespace
+        The library's array functions under the standard's names.
+    array : type
+        The type of its arrays.
+    array_types : tuple of type
+        Further types that are its arrays (JAX's tracers).
+    dtypes : dict
+        ``DType -> the library's dtype``.
+    kernels : dict
+        ``function name -> kernel``, for functions that the namespace lacks, or has slower or otherwise.
+    inplace : dict
+        ``function name -> kernel(*arrays, **params)`` that writes its result into the first array.
+    writable : bool
+        Whether arrays can be written in place. Where not, a write makes a new array.
+    is_host : bool
+        Whether its arrays are what others exchange through host memory: NumPy's.
+    """
+
+    name: ClassVar[str]
+    writable: ClassVar[bool] = True
+    is_host: ClassVar[bool] = False
+    xp: Any
+    array: type
+    array_types: tuple[type, ...]
+    dtypes: Mapping[DType, Any]
+    kernels: Mapping[str, Kernel]
+    inplace: Mapping[str, Kernel]
+    devices: tuple[Device, ...]
+
+    # Kernels --------------------------------------------------------------------------------------------
+
+    def resolve(self, function: Function, device: Device) -> Kernel:
+        """Find the kernel of a function: this backend's own, a plugin's, the library's, or the body.
+
+        Raises
+        ------
+        BackendError
+            If there is none.
+        """
+        from .plugins import plugins
+
+        own = self.kernels.get(function.name) or plugins.kernel(self.name, function.name)
+        if own is None and function.standard:
+            own = lookup(self.xp, function.name)
+        if own is not None:
+            return own  # type: ignore[no-any-return]
+        body = function.body
+        if body is None:
+            raise BackendError(
+                f"backend {self.name!r} has no kernel for {function.name!r} of {function.provider}, and the function "
+                f"has no body to fall back on; move its operands to another backend with x.to(backend=...)"
+            )
+
+        # a body that will be compiled as a whole calls kernels as they are; otherwise each is prepared itself
+        xp = device.plain if function.prepare else device.xp
+
+        def run(*arrays: Array, **params: Any) -> Any:
+            return body(xp, *arrays, **params)
+
+        run.__name__ = run.__qualname__ = function.name
+        return run
+
+    def prepare(self, kernel: Kernel, function: Function) -> Kernel:
+        """Make a kernel ready for repeated calls: a compiler's chance. As it stands, unchanged."""
+        return kernel
+
+    def place(self, kernel: Kernel, device: Device) -> Kernel:
+        """Make a kernel run on ``device``, for libraries with a current device. As it stands, unchanged."""
+        return kernel
+
+    def pull(self, node: Any, g: Any) -> Sequence[Any]:
+        """Run a node's rules on raw arrays: the gradient of each input that needs one, else None."""
+        from .engine import pull
+
+        return pull(node.device.xp, node, g, node.args)
+
+    # Arrays ---------------------------------------------------------------------------------------------
+
+    def normalize(self, array: Any) -> Array:
+        """Make an array of what a kernel returned, such as a library's scalar."""
+        return array
+
+    def from_flat(self, values: Sequence[Any], shape: tuple[int, ...], dtype: Any, device: Device) -> Array:
+        """Make an array of ``shape`` from numbers in row-major order."""
+        raise NotImplementedError
+
+    def from_host(self, array: Any, device: Device, *, copy: bool) -> Array:
+        """Bring a NumPy array to ``device``; with ``copy``, never sharing its memory."""
+        raise NotImplementedError
+
+    def to_host(self, array: Array) -> Any:
+        """Give the values as a NumPy array, sharing memory where the library can."""
+        raise NotImplementedError
+
+    def move(self, array: Array, source: Device, target: Device) -> Array:
+        """Bring an array from one device of this backend to another, or to another backend's."""
+        return target.backend.from_host(self.to_host(array), target, copy=not self.writable or source is target)
+
+    def copy(self, array: Array) -> Array:
+        """Give a new array of the same values, in row-major order where the library has an order."""
+        raise NotImplementedError
+
+    def owned(self, array: Array, shared: bool) -> Array:
+        """Give an array that may be written: itself if nobody else has its memory, otherwise a copy."""
+        return array
+
+    def contiguous(self, array: Array) -> Array:
+        """Give the array in row-major order, itself if it is, so that reshaping it never copies."""
+        return array
+
+    def strides(self, array: Array) -> tuple[int, ...] | None:
+        """Strides in elements, where the library's arrays have them and may not be in row-major order."""
+        return None
+
+    def write(self, target: Array, value: Array) -> None:
+        """Write ``value`` into ``target`` in place. Called only where `writable`."""
+        raise NotImplementedError
+
+    def device_of(self, array: Array) -> Device:
+        """Where an array of this backend's library lives."""
+        return self.devices[0]
+
+    def is_traced(self, array: Array) -> bool:
+        """Whether the array has no values yet, because a transformation traces it."""
+        return False
+
+    def generator(self, device: Device) -> Any:
+        """Give a new source of random numbers: see `polyad.ops.random.Source`."""
+        raise NotImplementedError
+
+    def synchronize(self, device: Device) -> None:
+        """Wait until all work on ``device`` is done."""
+
+    def device_for(self, spec: str) -> Device:
+        """The device that a text such as ``"cpu"`` or ``"cuda:1"`` names.
+
+        Raises
+        ------
+        DeviceError
+            If this backend has none of that name.
+        """
+        wanted = spec.strip()
+        for device in self.devices:
+            if wanted in (str(device), device.type):
+                return device
+        have = ", ".join(repr(str(d)) for d in self.devices)
+        raise DeviceError(
+            f"backend {self.name!r} has no device {spec!r}; it has {have}. "
+            f"Write x.to(backend=...) or POLYAD_BACKEND=... for a device of another backend"
+        )
+
+    def describe(self) -> dict[str, str]:
+        """Versions, devices and memory in words, for ``polyad info``."""
+        return {}
+
+    def __repr__(self) -> str:
+        return f"<polyad backend {self.name!r}>"

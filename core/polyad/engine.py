@@ -1,0 +1,296 @@
+"""The backward engine: visits recorded nodes from results to operands, and runs their rules.
+
+Inside, gradients are the complex conjugates of those users see, so that rules are plain formulas (see
+`polyad.function`); `enter` and `leave` convert. Everything is iterative: depth costs no stack.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
+from typing import Any, Final
+
+from . import views
+from .backend import Device
+from .errors import AutogradError
+from .function import ARRAY, ARRAYS, FUNCTIONS, NAMESPACE, OUT, XP
+from .grad_mode import enable_grad, no_grad
+from .graph import AccumulateGrad, Node, Output, check_guards, specs_of
+from .rules import sum_to
+from .tensor import Tensor, wrap
+
+__all__ = ["TENSORS", "accumulate", "enter", "leave", "propagate", "pull"]
+
+
+class TensorNamespace(XP):
+    """polyad's functions on Tensors as bodies and rules see them: ``xp`` where gradients are recorded."""
+
+    def __init__(self, prefix: str = "") -> None:
+        self.__prefix = prefix
+
+    def __getattr__(self, name: str) -> Any:
+        full = self.__prefix + name
+        function = FUNCTIONS.get(full)
+        if function is not None:
+            found = function.call
+        elif any(f.startswith(full + ".") for f in FUNCTIONS):
+            found = TensorNamespace(full + ".")
+        else:
+            raise AttributeError(f"{full!r} is no polyad function, so a body or rule cannot call it")
+        setattr(self, name, found)
+        return found
+
+
+TENSORS: Final = TensorNamespace()
+
+
+def pull(xp: Any, node: Any, g: Any, args: Sequence[Any]) -> list[Any]:
+    """Run the rules of a node: for each input that needs one its gradient, else None.
+
+    With raw arrays and ``xp`` the backend's namespace, or with Tensors and ``xp`` polyad's own.
+    """
+    rules = node.function.rules
+    if len(rules) != len(args):  # one rule for any number of arrays
+        rules = (rules + rules[-1:] * (len(args) - len(rules)))[: len(args)]
+    gradients = [None if arg is None else rule(g, *arg) for rule, arg in zip(rules, args, strict=True)]
+    shapes = node.shapes
+    if shapes is not None:
+        for i, gradient in enumerate(gradients):
+            if gradient is not None and gradient.shape != shapes[i]:
+                gradients[i] = sum_to(xp, gradient, shapes[i])
+    return gradients
+
+
+def lifted(node: Node) -> list[tuple[Any, ...] | None]:
+    """What a node keeps, as Tensors with their history, so that rules run on them are recorded in turn."""
+    device, edges = node.device, node.edges
+    args: list[tuple[Any, ...] | None] = [None] * len(edges)
+    assert node.args is not None
+    for position, spec, _ in specs_of(node):
+        values = []
+        for (kind, key), value in zip(spec.items, node.args[position] or (), strict=True):
+            if kind == NAMESPACE:
+                values.append(TENSORS)
+            elif kind == OUT and node.function.outputs > 1:
+                values.append(tuple(wrap(v, device, Output(node, i)) for i, v in enumerate(value)))
+            elif kind == OUT:
+                values.append(wrap(value, device, node))
+            elif kind == ARRAYS:
+                values.append(tuple(wrap(v, device, e) for v, e in zip(value, edges[key:], strict=True)))
+            elif kind == ARRAY and hasattr(value, "shape"):
+                values.append(wrap(value, device, edges[key]))
+            else:
+                values.append(value)
+        args[position] = tuple(values)
+    return args
+
+
+def enter(g: Any, tensor: Tensor, create_graph: bool) -> Any:
+    """Turn a user's gradient into what the engine carries."""
+    if tensor.dtype.is_complex:
+        g = FUNCTIONS["conj"].call(g)
+    return g if create_graph else views.raw(g)
+
+
+def leave(g: Any, device: Device) -> Tensor:
+    """Turn what the engine carries into the gradient a user sees."""
+    if not isinstance(g, Tensor):
+        g = wrap(device.asarray(g), device)
+    return FUNCTIONS["conj"].call(g) if g.dtype.is_complex else g  # type: ignore[no-any-return]
+
+
+def _needed(roots: Iterable[Any], wanted: set[Any]) -> set[Any]:
+    """The nodes between the roots and the wanted edges."""
+    found: dict[int, Any] = {}
+    stack = [e.node if type(e) is Output else e for e in roots]
+    while stack:
+        node = stack.pop()
+        if node.seq in found:
+            continue
+        found[node.seq] = node
+        if type(node) is Node:
+            stack.extend(e.node if type(e) is Output else e for e in node.edges if e is not None)
+    needed = {e.node if type(e) is Output else e for e in wanted}
+    for seq in sorted(found):  # operands before results
+        node = found[seq]
+        if type(node) is Node:
+            for edge in node.edges:
+                if edge is not None and (edge.node if type(edge) is Output else edge) in needed:
+                    needed.add(node)
+                    break
+    return needed
+
+
+def propagate(
+    roots: Sequence[tuple[Any, Any]],
+    *,
+    keep: bool,
+    create_graph: bool,
+    wanted: Sequence[Any] | None = None,
+) -> dict[Any, Any]:
+    """Carry gradients from the roots to where paths end.
+
+    Parameters
+    ----------
+    roots : sequence of (edge, gradient)
+    keep : bool
+        Whether nodes keep their values for another pass.
+    create_graph : bool
+        Whether gradients are Tensors, and what happens to them is recorded.
+    wanted : sequence of edges, optional
+        Only the gradients that arrive at these are computed and returned.
+
+    Returns
+    -------
+    dict
+        ``edge -> gradient``: of all leaves, or of those wanted that were reached.
+
+    Raises
+    ------
+    AutogradError
+        If a node was freed by an earlier pass, or a kept value was overwritten. No leaf is changed then.
+    """
+    grads: dict[Any, Any] = {}
+    queue: list[tuple[int, Node]] = []
+    captured: dict[Any, Any] = {}
+    asked = set(wanted) if wanted is not None else None
+    needed = _needed([edge for edge, _ in roots], asked) if asked is not None else None
+
+    def arrive(edge: Any, g: Any) -> None:
+        """Add a gradient to what is already there."""
+        kind = type(edge)
+        if kind is Output:
+            node = edge.node
+            slots = grads.get(node)
+            if slots is None:
+                slots = grads[node] = [None] * node.function.outputs
+                heappush(queue, (-node.seq, node))
+            slots[edge.index] = g if slots[edge.index] is None else slots[edge.index] + g
+            _share_hooks(edge, node)
+        elif edge in grads:
+            grads[edge] = grads[edge] + g
+        else:
+            grads[edge] = g
+            if kind is Node:
+                heappush(queue, (-edge.seq, edge))
+
+    for edge, g in roots:
+        arrive(edge, g)
+    while queue:
+        node = heappop(queue)[1]
+        g = grads.pop(node)
+        if node.hooks is not None:
+            g = _run_hooks(node, g)
+        if asked is not None:
+            if node in asked:
+                captured[node] = g
+            if type(g) is list:
+                captured.update({e: g[e.index] for e in asked if type(e) is Output and e.node is node})
+            if node not in needed:  # type: ignore[operator]
+                continue
+            if not any(_target(e) in needed for e in node.edges):  # type: ignore[operator]
+                continue
+        args = node.args
+        if args is None:
+            raise AutogradError(
+                f"backward: the graph was freed at {node.name()}, which a first backward() went through; "
+                f"write backward(retain_graph=True) the first time to go through it again"
+            )
+        if node.guards:
+            check_guards(node)
+        if needed is not None:
+            args = tuple(a if _target(e) in needed else None for a, e in zip(args, node.edges, strict=True))
+        if type(g) is list:
+            g = tuple(g)
+        if create_graph:
+            whole = lifted(node)
+            args = [w if a is not None else None for a, w in zip(args, whole, strict=True)]
+            gradients: Sequence[Any] = pull(TENSORS, node, g, args)
+        elif needed is None:
+            gradients = node.device.pull(node, g)
+        else:
+            gradients = pull(node.device.xp, node, g, args)
+        if not keep:
+            node.args = None
+            node.guards = ()
+        for edge, gradient in zip(node.edges, gradients, strict=True):
+            if gradient is not None:
+                if type(edge) is Node and edge not in grads:  # the common case, without a call
+                    grads[edge] = gradient
+                    heappush(queue, (-edge.seq, edge))
+                else:
+                    arrive(edge, gradient)
+    for edge in [e for e in grads if e.hooks is not None]:
+        grads[edge] = _run_hooks(edge, grads[edge])
+    if asked is None:
+        return grads
+    captured.update({e: g for e, g in grads.items() if e in asked})
+    return captured
+
+
+def _target(edge: Any) -> Any:
+    return edge.node if type(edge) is Output else edge
+
+
+def _share_hooks(edge: Output, node: Node) -> None:
+    """Let an output's hooks run when its node's turn comes."""
+    if edge.hooks is not None:
+        hooks, edge.hooks = edge.hooks, None
+        index = edge.index
+
+        def on_output(gradients: Any) -> Any:
+            g = gradients[index]
+            if g is not None:
+                gradients = list(gradients)
+                gradients[index] = _call_hooks(hooks, g, node.device)
+            return gradients
+
+        node.hooks = [*(node.hooks or ()), on_output]
+
+
+def _run_hooks(edge: Any, g: Any) -> Any:
+    if type(g) is list:
+        for hook in edge.hooks:
+            g = hook(g)
+        return g
+    return _call_hooks(edge.hooks, g, edge.device)
+
+
+def _call_hooks(hooks: Sequence[Any], g: Any, device: Device) -> Any:
+    recorded = isinstance(g, Tensor)
+    for hook in hooks:
+        seen = leave(g, device)
+        changed = hook(seen)
+        if changed is not None:
+            g = enter(changed, changed, recorded)
+    return g
+
+
+def accumulate(gradients: dict[Any, Any], create_graph: bool) -> None:
+    """Add gradients to the leaves they belong to."""
+    for edge in gradients:
+        leaf = edge.leaf()
+        if leaf is None:
+            continue
+        g = gradients[edge]
+        device = edge.device
+        if create_graph:
+            g = leave(g, device)
+            leaf.grad = g if leaf.grad is None else leaf.grad + g
+            continue
+        g = device.asarray(g)
+        shared = sys.getrefcount(g) > 3  # the dictionary, the local name and the call
+        if leaf.grad is None:
+            made = leave(g, device)
+            if made._data is g:
+                made._data = device.backend.owned(g, shared)
+            leaf.grad = made
+        else:
+            with no_grad():
+                leaf.grad.add_(leave(g, device))
+
+
+def mode(create_graph: bool) -> Any:
+    """The grad mode in which rules run."""
+    return enable_grad() if create_graph else no_grad()

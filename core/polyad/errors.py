@@ -1,0 +1,64 @@
+"""One class a kind of failure; each is also the builtin that callers of NumPy or PyTorch expect.
+
+Every message says what was passed, what was expected and what to write instead.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "PolyadError",
+    "ArgumentError",
+    "AutogradError",
+    "BackendError",
+    "BackendNotInstalledError",
+    "DTypeError",
+    "DeviceError",
+    "IndexOutOfRangeError",
+    "OperandError",
+    "PluginError",
+    "ShapeError",
+]
+
+
+class PolyadError(Exception):
+    """Base of all errors that polyad raises itself."""
+
+
+class ArgumentError(PolyadError, ValueError):
+    """A parameter has a value that the function cannot take."""
+
+
+class OperandError(PolyadError, TypeError):
+    """An operand is no tensor, number or array that the function can take."""
+
+
+class ShapeError(PolyadError, ValueError):
+    """Shapes or axes that do not fit each other."""
+
+
+class DTypeError(PolyadError, TypeError):
+    """A data type that the function or the backend does not take."""
+
+
+class IndexOutOfRangeError(PolyadError, IndexError):
+    """An index or axis outside its valid range."""
+
+
+class DeviceError(PolyadError, RuntimeError):
+    """Tensors of different devices or backends met, or there is no such device."""
+
+
+class BackendError(PolyadError, RuntimeError):
+    """A backend is unknown, not installed, broken, or lacks what was asked of it."""
+
+
+class PluginError(PolyadError, RuntimeError):
+    """A plugin failed to load, or claims a name that is taken."""
+
+
+class AutogradError(PolyadError, RuntimeError):
+    """A gradient was asked for that the recorded graph cannot give."""
+
+
+class BackendNotInstalledError(BackendError):
+    """The array library of a backend is not installed."""

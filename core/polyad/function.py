@@ -1,0 +1,286 @@
+"""The record of one differentiable function, and the registry of them all. Knows no Tensor.
+
+A rule is the derivative with respect to one input: a plain function whose first parameter is the gradient of
+the output and whose other parameter names say what the forward call keeps for it:
+
+=================  =========================================================================
+``g``              the gradient of the output (first parameter; any name). Nothing is kept
+``<input>``        that input's array (a tuple of arrays for ``*input``)
+``out``            the output's array
+``<input>_shape``  the shape of that input: a tuple of ints; the array is not kept
+``<input>_dtype``  its data type; the array is not kept
+``<parameter>``    the value of that parameter of the function
+``xp``             the namespace of array functions to compute with
+=================  =========================================================================
+
+An input written ``*arrays``, or a sequence of arrays, stands for any number of them. Its one rule serves each:
+``position`` is which one, ``arrays_shapes`` the shapes of all.
+
+Rules are linear in ``g`` and written without complex conjugation: the engine carries the conjugate of PyTorch's
+gradient, for which the derivative of a holomorphic function is the same formula as for a real one.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from .errors import PluginError
+
+__all__ = ["FUNCTIONS", "XP", "Fails", "Function", "Registry", "Sample"]
+
+Rule = Callable[..., Any]
+
+# What one parameter of a rule stands for: a kind, and which input or parameter.
+ARRAY, ARRAYS, OUT, SHAPE, DTYPE, PARAMETER, NAMESPACE, POSITION, SHAPES = range(9)
+
+
+class XP:
+    """The array functions that a body or rule computes with, by the standard's names: its parameter ``xp``.
+
+    With raw arrays it is a backend's namespace, with tensors polyad's own.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
+
+class Sample:
+    """A call of a function for the tests: the shapes of its arrays and its parameters.
+
+    The tests fill the arrays, once for each backend and data type, and check the value, both derivatives, the
+    data type and that the inputs are unchanged.
+
+    Parameters
+    ----------
+    *arrays : tuple of int, or nested list
+        A shape, to be filled with random numbers from ``domain``; or literal values in a list; or a number.
+    domain : (float, float) or "integers" or "bools"
+        Where random numbers are drawn from. ``"integers"`` are small and distinct from zero.
+    name : str, optional
+        How the case is shown.
+    grad : bool
+        False where the derivative is not checked at this point: it is on an edge.
+    **params
+        The function's parameters.
+
+    Examples
+    --------
+    >>> from polyad.testing import Sample
+    >>> Sample((2, 3), (3,), domain=(0.5, 2.0))
+    Sample((2, 3), (3,))
+    """
+
+    __slots__ = ("arrays", "domain", "name", "grad", "params")
+
+    def __init__(
+        self,
+        *arrays: Any,
+        domain: tuple[float, float] | str | None = None,
+        name: str | None = None,
+        grad: bool = True,
+        **params: Any,
+    ) -> None:
+        self.arrays, self.domain, self.name, self.grad, self.params = arrays, domain, name, grad, params
+
+    def __repr__(self) -> str:
+        shown = [repr(a) for a in self.arrays] + [f"{k}={v!r}" for k, v in self.params.items()]
+        return self.name or f"{type(self).__name__}({', '.join(shown)})"
+
+
+class Fails(Sample):
+    """A call that must fail, with the class of the error and a pattern its message matches.
+
+    Parameters
+    ----------
+    *arrays, domain, name, **params
+        As for `Sample`.
+    error : type
+        The class expected.
+    match : str
+        A regular expression found in the message.
+    """
+
+    __slots__ = ("error", "match")
+
+    def __init__(self, *arrays: Any, error: type[BaseException], match: str, **kwargs: Any) -> None:
+        super().__init__(*arrays, **kwargs)
+        self.error, self.match = error, match
+
+
+class Spec(NamedTuple):
+    """What a rule keeps: for each of its parameters after the gradient a kind and a key."""
+
+    items: tuple[tuple[int, Any], ...]
+    out: bool
+
+
+class Function:
+    """A function of arrays that polyad can differentiate: its name, inputs, parameters and rules.
+
+    Made by `polyad.function`; plugins hand theirs to polyad through the hook ``polyad_functions``.
+
+    Attributes
+    ----------
+    name : str
+        The name users call it by; dotted inside a sub-namespace, ``"linalg.eigh"``.
+    inputs : tuple of str
+        Its arrays, in order.
+    variadic : bool
+        Whether the last input stands for any number of arrays.
+    sequence : bool
+        Whether they are passed as one sequence, as to ``concat``.
+    accumulates : bool
+        Whether it has a parameter ``dtype`` of the type to compute in, by default 64 bits for integers.
+    params : dict
+        Its parameters and their defaults.
+    rules : tuple of (callable or None)
+        The derivative for each input.
+    body : callable or None
+        ``body(xp, *arrays, **params)``: the function in terms of others, for backends without a kernel; and its
+        derivative, where it has no rules.
+    check : callable or None
+        ``check(*shapes, **params) -> params``: brings parameters to their one form, or raises.
+    outputs : int
+        How many arrays it returns; above one it returns a tuple.
+    takes : str
+        The data types it takes, a key of `polyad.dtypes.CATEGORIES`.
+    gives : str
+        The data type of the result: ``"same"``, ``"bool"``, ``"int64"`` or ``"real"`` (of a complex one).
+    promotes : tuple of int
+        The inputs whose types are brought to one.
+    broadcasts : bool
+        Whether inputs are broadcast against each other, and their gradients are summed back.
+    differentiable : bool
+        False for functions whose derivative is zero or undefined everywhere.
+    provider : str
+        The distribution it comes from.
+    """
+
+    __slots__ = (
+        *("name", "inputs", "variadic", "params", "required", "rules", "specs", "body", "check", "outputs"),
+        *("takes", "gives", "promotes", "broadcasts", "differentiable", "standard", "prepare", "provider"),
+        *("samples", "call", "doc", "signature", "view", "keeps_out", "sequence", "accumulates"),
+    )
+
+    def __init__(
+        self,
+        definition: Callable[..., Any],
+        *,
+        name: str | None = None,
+        rules: Mapping[str, Rule],
+        check: Callable[..., dict[str, Any]] | None = None,
+        outputs: int = 1,
+        takes: str = "any",
+        gives: str = "same",
+        promotes: Sequence[int] | None = None,
+        broadcasts: bool = False,
+        differentiable: bool = True,
+        standard: bool = False,
+        prepare: bool = True,
+        sequence: bool = False,
+        accumulates: bool = False,
+        samples: Iterable[Sample] = (),
+    ) -> None:
+        # "from __future__ import annotations" leaves annotations as text: nothing is evaluated here
+        signature = inspect.signature(definition)
+        parameters = list(signature.parameters.values())
+        self.name = name or definition.__name__
+        self.body = None
+        if parameters and parameters[0].name == "xp":
+            self.body = definition
+            parameters = parameters[1:]
+        arrays = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)]
+        others = [p for p in parameters if p not in arrays]
+        self.inputs = tuple(p.name for p in arrays)
+        self.sequence, self.accumulates = sequence, accumulates
+        self.variadic = sequence or (bool(arrays) and arrays[-1].kind is inspect.Parameter.VAR_POSITIONAL)
+        self.required = sum(p.default is p.empty and p.kind is p.POSITIONAL_ONLY for p in arrays)
+        self.params = {p.name: p.default for p in others}
+        self.signature = signature.replace(parameters=parameters)
+        self.doc = inspect.cleandoc(definition.__doc__ or "")
+        unknown = set(rules) - set(self.inputs)
+        if unknown:
+            raise PluginError(
+                f"{self.name}: rules for {sorted(unknown)}, which are no inputs; its inputs are {list(self.inputs)} "
+                f"(positional-only, before '/')"
+            )
+        self.rules = tuple(rules.get(i) for i in self.inputs)
+        self.specs = tuple(None if r is None else self._read(r) for r in self.rules)
+        self.keeps_out = any(s is not None and s.out for s in self.specs)
+        self.check, self.outputs, self.takes, self.gives = check, outputs, takes, gives
+        self.promotes = tuple(range(len(self.inputs))) if promotes is None else tuple(promotes)
+        self.broadcasts, self.differentiable = broadcasts, differentiable
+        self.standard, self.prepare, self.samples = standard, prepare, tuple(samples)
+        self.provider = "polyad"
+        self.view: Any = None
+        self.call: Any = None
+
+    def _read(self, rule: Rule) -> Spec:
+        """Turn a rule's parameter names into what is to be kept for it."""
+        items: list[tuple[int, Any]] = []
+        for name in list(inspect.signature(rule).parameters)[1:]:
+            if name in self.inputs:
+                kind = ARRAYS if self.variadic and name == self.inputs[-1] else ARRAY
+                items.append((kind, self.inputs.index(name)))
+            elif name == "out":
+                items.append((OUT, None))
+            elif name == "xp":
+                items.append((NAMESPACE, None))
+            elif name in self.params:
+                items.append((PARAMETER, name))
+            elif self.variadic and name == "position":
+                items.append((POSITION, len(self.inputs) - 1))
+            elif self.variadic and name == f"{self.inputs[-1]}_shapes":
+                items.append((SHAPES, len(self.inputs) - 1))
+            elif name.endswith("_shape") and name[:-6] in self.inputs:
+                items.append((SHAPE, self.inputs.index(name[:-6])))
+            elif name.endswith("_dtype") and name[:-6] in self.inputs:
+                items.append((DTYPE, self.inputs.index(name[:-6])))
+            else:
+                raise PluginError(
+                    f"{self.name}: a rule asks for {name!r}; a rule may ask for its inputs {list(self.inputs)}, "
+                    f"'<input>_shape', '<input>_dtype', 'out', 'xp' and its parameters {list(self.params)}"
+                )
+        return Spec(tuple(items), any(kind == OUT for kind, _ in items))
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether the derivative is written as rules (otherwise it follows from the body)."""
+        return any(self.rules)
+
+    @property
+    def node_name(self) -> str:
+        """How its node in the graph is shown: ``"MultiplyBackward"``."""
+        last = self.name.rpartition(".")[2].strip("_")
+        return "".join(part[:1].upper() + part[1:] for part in last.split("_")) + "Backward"
+
+    def __repr__(self) -> str:
+        return f"<polyad function {self.name!r} of {self.provider}>"
+
+
+class Registry(dict[str, Function]):
+    """The functions users reach by name, ``name -> Function``."""
+
+    def add(self, functions: Iterable[Function], provider: str) -> None:
+        """Add a provider's functions, all or, if one's name is taken, none.
+
+        Raises
+        ------
+        PluginError
+            If a name is taken; it names both providers.
+        """
+        new = {f.name: f for f in functions}
+        for name in new:
+            if name in self and self[name] is not new[name]:
+                raise PluginError(
+                    f"two providers claim the function {name!r}: {self[name].provider} has it, and {provider} "
+                    f"brings it again; uninstall one, or leave one out of POLYAD_PLUGINS"
+                )
+        for name, function in new.items():
+            function.provider = provider
+            self[name] = function
+
+
+FUNCTIONS: Final = Registry()

@@ -1,0 +1,209 @@
+"""What a Tensor can do: one table from operators and method names to functions.
+
+A method is the function's call itself, so ``x.exp()`` costs what ``polyad.exp(x)`` costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from . import autograd
+from .dispatch import in_place, operator, reflected
+from .dtypes import bool as bool_
+from .dtypes import complex64, complex128, float16, float32, float64, int32, int64
+from .ops import elementwise as e
+from .ops import indexing as i
+from .ops import linalg as l
+from .ops import manipulation as m
+from .ops import reduction as r
+from .ops import transfer as t
+from .tensor import Methods, Tensor
+from .views import node_of
+
+__all__ = ["ALIASES", "IN_PLACE", "METHODS", "Methods"]
+
+METHODS: Final[dict[str, Any]] = {
+    **{
+        name: getattr(e, name)
+        for name in (
+            *("add", "subtract", "multiply", "divide", "floor_divide", "remainder", "power", "negative", "positive"),
+            *("sign", "conj", "maximum", "minimum", "clip", "exp", "log", "log1p", "sqrt", "tanh", "sin", "cos"),
+            *("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"),
+            *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift", "bitwise_right_shift"),
+            *("bitwise_invert", "logical_and", "logical_or", "logical_xor", "logical_not"),
+            *("isfinite", "isinf", "isnan"),
+        )
+    },
+    "abs": e.abs_,
+    **{name: getattr(r, name) for name in ("mean", "var", "std", "argmax", "argmin")},
+    **{name: getattr(r, name + "_") for name in ("sum", "max", "min", "all", "any")},
+    **{name: getattr(m, name) for name in ("view", "flatten", "permute", "transpose", "squeeze", "expand_dims")},
+    **{name: getattr(m, name) for name in ("permute_dims", "broadcast_to", "expand")},
+    "reshape": m.reshape_method,
+    "matmul": l.matmul,
+    "nonzero": i.nonzero,
+    **{name: getattr(t, name) for name in ("astype", "to", "to_device", "clone", "detach", "detach_", "cpu")},
+    **{name: getattr(t, name) for name in ("copy_", "fill_", "zero_", "contiguous", "is_contiguous")},
+}
+
+ALIASES: Final = {
+    "mul": "multiply",
+    "sub": "subtract",
+    "div": "divide",
+    "true_divide": "divide",
+    "neg": "negative",
+    "absolute": "abs",
+    "pow": "power",
+    "clamp": "clip",
+    "eq": "equal",
+    "ne": "not_equal",
+    "lt": "less",
+    "le": "less_equal",
+    "gt": "greater",
+    "ge": "greater_equal",
+    "mm": "matmul",
+    "bmm": "matmul",
+    "mv": "matmul",
+    "dot": "matmul",
+    "unsqueeze": "expand_dims",
+    "amax": "max",
+    "amin": "min",
+    "swapaxes": "transpose",
+    "cat": "concat",
+    "concatenate": "concat",
+}
+"""PyTorch's and NumPy's spellings that clash with nothing in the standard: ``alias -> name``."""
+
+IN_PLACE: Final = (
+    *("add", "subtract", "multiply", "divide", "floor_divide", "remainder", "power"),
+    *("negative", "abs", "sign", "exp", "log", "log1p", "sqrt", "tanh", "sin", "cos", "clip"),
+    *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift", "bitwise_right_shift"),
+)
+"""Functions that also exist as methods which write into the tensor: ``add_``."""
+
+_OPERATORS: Final = {
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "truediv": "divide",
+    "floordiv": "floor_divide",
+    "mod": "remainder",
+    "pow": "power",
+    "and": "bitwise_and",
+    "or": "bitwise_or",
+    "xor": "bitwise_xor",
+    "lshift": "bitwise_left_shift",
+    "rshift": "bitwise_right_shift",
+}
+_COMPARISONS: Final = {
+    "eq": "equal",
+    "ne": "not_equal",
+    "lt": "less",
+    "le": "less_equal",
+    "gt": "greater",
+    "ge": "greater_equal",
+}
+
+
+def backward(
+    self: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensor | Sequence[Tensor] | None = None,
+) -> None:
+    """Compute the gradient of this tensor with respect to the leaves it came from; add it to their ``grad``.
+
+    Parameters
+    ----------
+    gradient : Tensor, optional
+        The gradient of some scalar with respect to this tensor, of its shape. Implied 1 for a tensor of one element.
+    retain_graph, create_graph, inputs
+        As for `polyad.autograd.backward`.
+
+    Raises
+    ------
+    AutogradError
+        If the tensor has no graph, it was freed, or a kept value was overwritten.
+    ShapeError
+        If ``gradient`` is missing or has another shape.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> x = ad.tensor(3.0, requires_grad=True)
+    >>> (x * x).backward()
+    >>> x.grad
+    tensor(6.)
+    """
+    autograd.backward([self], [gradient], retain_graph, create_graph, inputs)
+
+
+def _converter(name: str, dtype: Any) -> Any:
+    def convert(self: Tensor) -> Tensor:
+        return t.astype(self, dtype, copy=False)
+
+    convert.__name__ = convert.__qualname__ = name
+    convert.__doc__ = f"Give the tensor as {dtype.name}: itself if it is. Keeps the graph."
+    return convert
+
+
+def type_as(self: Tensor, other: Tensor) -> Tensor:
+    """Give the tensor in another's type. Keeps the graph."""
+    return t.astype(self, other.dtype, copy=False)
+
+
+def register_hook(self: Tensor, hook: Any) -> None:
+    """Have ``hook(gradient)`` called when this tensor's gradient is known; what it returns replaces it."""
+    node_of(self).add_hook(hook)
+
+
+def _bind(name: str, call: Any) -> None:
+    setattr(Tensor, name, call)
+
+
+for _name, _call in METHODS.items():
+    _bind(_name, _call)
+for _alias, _name in ALIASES.items():
+    if _name in METHODS:
+        _bind(_alias, METHODS[_name])
+for _name in IN_PLACE:
+    _record = METHODS[_name].function
+    _bind(f"{_name}_", in_place(_record, f"{_name}_"))
+    for _alias, _target in ALIASES.items():
+        if _target == _name:
+            _bind(f"{_alias}_", getattr(Tensor, f"{_name}_"))
+for _symbol, _name in _OPERATORS.items():
+    _record = METHODS[_name].function
+    _bind(f"__{_symbol}__", operator(_record))
+    _bind(f"__r{_symbol}__", reflected(_record))
+    _bind(f"__i{_symbol}__", getattr(Tensor, f"{_name}_"))
+for _symbol, _name in _COMPARISONS.items():
+    _bind(f"__{_symbol}__", operator(METHODS[_name].function))
+_bind("__matmul__", operator(l.matmul.function))
+_bind("__rmatmul__", reflected(l.matmul.function))
+_bind("__imatmul__", in_place(l.matmul.function, "__imatmul__"))
+_bind("__neg__", e.negative)
+_bind("__pos__", e.positive)
+_bind("__abs__", e.abs_)
+_bind("__invert__", e.bitwise_invert)
+_bind("__getitem__", i.getitem)
+_bind("__setitem__", i.setitem)
+_bind("T", property(m.reversed_dims, doc=m.reversed_dims.__doc__))
+_bind("mT", property(m.matrix_transpose, doc=m.matrix_transpose.__doc__))
+_bind("real", property(e.real, doc=e.real.__doc__))
+for _name, _dtype in {
+    "float": float32,
+    "double": float64,
+    "half": float16,
+    "long": int64,
+    "int": int32,
+    "bool": bool_,
+    "cfloat": complex64,
+    "cdouble": complex128,
+}.items():
+    _bind(_name, _converter(_name, _dtype))
+_bind("type_as", type_as)
+_bind("backward", backward)
+_bind("register_hook", register_hook)

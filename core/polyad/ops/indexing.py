@@ -1,0 +1,435 @@
+"""Reading and writing by index: ``x[...]`` and ``x[...] = y``.
+
+What a user writes between the brackets is brought to one form, the *key*, once, here: a tuple with for each
+dimension an int, a `Slice` or `ARRAY`, and None for new ones. Keys are hashable, index arrays travel beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from .. import views
+from ..dispatch import SCALARS, broadcast_shapes, constant, function
+from ..dtypes import int64, join_scalar
+from ..errors import DeviceError, DTypeError, IndexOutOfRangeError, OperandError, ShapeError
+from ..function import FUNCTIONS, Fails, Sample
+from ..grad_mode import recording
+from ..plugins import plugins
+from ..rules import sum_to
+from ..tensor import Tensor, wrap
+from ..views import View, node_of, raw
+
+__all__ = ["ARRAY", "Key", "Slice", "along", "getitem", "python_key", "setitem"]
+
+
+class Slice(NamedTuple):
+    """A slice with its bounds made explicit: ``length`` elements from ``start``, ``step`` apart."""
+
+    start: int
+    length: int
+    step: int
+
+    def python(self) -> slice:
+        """Give the slice in Python's own form."""
+        stop = self.start + self.length * self.step
+        return slice(self.start, stop if stop >= 0 else None, self.step)
+
+
+class _Array:
+    """Marks the place of an index array in a key."""
+
+    def __repr__(self) -> str:
+        return "ARRAY"
+
+
+ARRAY: Final = _Array()
+Key = tuple[Any, ...]
+
+
+def python_key(key: Key, arrays: Sequence[Any] = ()) -> tuple[Any, ...]:
+    """A key in the form that array libraries take between brackets.
+
+    It ends in an ellipsis, so that even one element comes out as an array.
+    """
+    rest = iter(arrays)
+    return (
+        *(e.python() if type(e) is Slice else next(rest) if e is ARRAY else e for e in key),
+        Ellipsis,
+    )
+
+
+def along(shape: Sequence[int], axis: int, start: int, stop: int | None = None) -> Key:
+    """The key of ``start:stop`` along one axis, or of ``start`` alone, and of everything along the others."""
+    full = tuple(Slice(0, n, 1) for n in shape[:axis])
+    return (*full, start if stop is None else Slice(start, stop - start, 1))
+
+
+# From brackets to keys --------------------------------------------------------------------------------------
+
+
+def parse(name: str, x: Tensor, index: Any) -> tuple[Key, list[Tensor]]:
+    """Bring what stands between brackets to a key and its index arrays.
+
+    Raises
+    ------
+    IndexOutOfRangeError
+        If a number, or an index array whose values are known here, is out of range; or there are too many.
+    DTypeError
+        If an index array is neither of integers nor a mask.
+    ShapeError
+        If a mask does not fit the dimensions that it covers.
+    """
+    shape = x.shape
+    entries = list(index) if type(index) is tuple else [index]
+    arrays: list[Tensor] = []
+    prepared: list[Any] = []
+    used = 0
+    for e in entries:
+        if not (type(e) is int or e is None or e is Ellipsis or type(e) is slice):
+            e = _entry(name, x, e)
+            if isinstance(e, Tensor) and e.dtype.name == "bool":
+                used += e.ndim
+                prepared.append(e)
+                continue
+        used += e is not None and e is not Ellipsis
+        prepared.append(e)
+    if used > len(shape):
+        raise IndexOutOfRangeError(
+            f"{name}: {used} indices for a tensor of shape {shape}, which has {len(shape)} dimensions"
+        )
+    ellipses = sum(e is Ellipsis for e in prepared)
+    if ellipses > 1:
+        raise IndexOutOfRangeError(f"{name}: an index has at most one ellipsis; got {ellipses}")
+    key: list[Any] = []
+    dim = 0
+    for e in prepared:
+        if e is None:
+            key.append(None)
+        elif e is Ellipsis:
+            for n in shape[dim : dim + len(shape) - used]:
+                key.append(Slice(0, n, 1))
+            dim += len(shape) - used
+        elif isinstance(e, Tensor):
+            found = _mask(name, e, shape, dim) if e.dtype.name == "bool" else [e]
+            for a in found:
+                key.append(ARRAY)
+                arrays.append(a)
+                if a is e:
+                    _check_range(name, a, shape, dim)
+                dim += 1
+        elif type(e) is slice:
+            try:
+                start, stop, step = e.indices(shape[dim])
+            except (TypeError, ValueError) as error:
+                raise IndexOutOfRangeError(f"{name}: {e} is no slice of integers ({error})") from None
+            key.append(Slice(start, len(range(start, stop, step)), step))
+            dim += 1
+        else:
+            n = shape[dim]
+            if not -n <= e < n:
+                valid = f"valid are -{n} to {n - 1}" if n else "it has no elements"
+                raise IndexOutOfRangeError(
+                    f"{name}: index {e} is out of range for dimension {dim} of length {n}, shape {shape}; {valid}"
+                )
+            key.append(e % n)
+            dim += 1
+    if arrays:
+        broadcast_shapes(f"{name}: index arrays", [a.shape for a in arrays])
+    return tuple(key), arrays
+
+
+def _entry(name: str, x: Tensor, e: Any) -> Any:
+    """One unusual entry: a number of another type, or an index array."""
+    device = x._device
+    if isinstance(e, Tensor):
+        if e._device is not device:
+            raise DeviceError(
+                f"{name}: the index is on {e._device.where}, the tensor on {device.where}; "
+                f"write index.to(device=x.device)"
+            )
+        found = e
+    elif isinstance(e, (bool, list)):
+        found = _asarray(e, device)
+    elif plugins.owner(e) is not None:
+        found = _asarray(e, device)
+    elif hasattr(e, "__index__"):
+        return e.__index__()
+    else:
+        raise OperandError(
+            f"{name}: {e!r:.60} of type {type(e).__name__} is no index; use ints, slices, ..., None, integer arrays "
+            f"or boolean masks"
+        )
+    if found.dtype.name != "bool" and "integer" not in found.dtype.kind:
+        if found.numel() == 0 and isinstance(e, list):
+            return FUNCTIONS["astype"].call(found, int64)
+        raise DTypeError(f"{name}: index arrays are of integers or bools; got {found.dtype.name}")
+    return found
+
+
+def _asarray(value: Any, device: Any) -> Tensor:
+    from .creation import asarray
+
+    return asarray(value, device=device)
+
+
+def _mask(name: str, mask: Tensor, shape: tuple[int, ...], dim: int) -> list[Tensor]:
+    """A mask as the integer arrays of where it is true."""
+    covered = shape[dim : dim + mask.ndim]
+    if mask.shape != covered:
+        raise ShapeError(
+            f"{name}: a mask of shape {mask.shape} does not fit dimensions {dim} to {dim + mask.ndim - 1} of shape "
+            f"{shape}; it must have shape {covered}"
+        )
+    device = mask._device
+    data = raw(mask)
+    if device.backend.is_traced(data):
+        raise OperandError(
+            f"{name}: the number of elements a mask selects is not known while the function is traced; "
+            f"use where(mask, x, y) instead"
+        )
+    if not mask.ndim:  # x[True] adds a dimension, of length 1 or 0
+        raise OperandError(f"{name}: a single bool is no index here; write x[None] or x[:0]")
+    return [wrap(device.asarray(a), device) for a in device.kernels[nonzero.function](data)]
+
+
+def _check_range(name: str, a: Tensor, shape: tuple[int, ...], dim: int) -> None:
+    """Check an index array where its values can be read without waiting: libraries wrap or clamp silently."""
+    device, data = a._device, raw(a)
+    if device.type != "cpu" or device.backend.is_traced(data) or not a.numel():
+        return
+    host = device.backend.to_host(data)
+    low, high, n = int(host.min()), int(host.max()), shape[dim]
+    if low < -n or high >= n:
+        wrong = high if high >= n else low
+        raise IndexOutOfRangeError(
+            f"{name}: an index array has {wrong}, out of range for dimension {dim} of length {n}, shape {shape}; "
+            f"valid are -{n} to {n - 1}"
+        )
+
+
+# Reading ----------------------------------------------------------------------------------------------------
+
+
+def _strides(shape: tuple[int, ...], strides: tuple[int, ...], *, key: Key) -> tuple[int, ...]:
+    result: list[int] = []
+    dim = 0
+    for e in key:
+        if e is None:
+            result.append(1)
+            continue
+        if type(e) is Slice:
+            result.append(strides[dim] * e.step)
+        dim += 1
+    return (*result, *strides[dim:])
+
+
+@function(
+    name="getitem",
+    promotes=(0,),
+    x=lambda g, xp, indices, key, x_shape: xp.index_scatter(g, *indices, key=key, shape=x_shape),
+    samples=[
+        Sample((3, 4), key=(1,), name="x[1]"),
+        Sample((3, 4), key=(Slice(0, 2, 2), Slice(3, 3, -1)), name="x[::2, 3:0:-1]"),
+        Sample((3, 4), [0, 2, 0], key=(ARRAY,), name="x[[0, 2, 0]]"),
+        Sample((3, 4), [0, 2], [1, 1], key=(ARRAY, ARRAY), name="x[[0, 2], [1, 1]]"),
+        Sample((2, 3, 4), [[0], [2]], key=(Slice(0, 2, 1), None, ARRAY), name="x[:, None, [[0], [2]]]"),
+    ],
+)
+def _gather(x: Tensor, /, *indices: Tensor, key: Key) -> Tensor:  # type: ignore[empty-body]
+    """Elements at a key with index arrays: what ``x[...]`` does. A copy.
+
+    Repeated indices add up in the gradient.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.tensor([1.0, 2.0, 3.0])[[0, 2, 2]]
+    tensor([1., 3., 3.])
+    """
+
+
+@function(
+    name="slice_view",
+    check=lambda shape, *, key: {"key": key},
+    view=View(lambda xp, base, new, *, key: xp.setitem(base, new, key=key), _strides),
+    x=lambda g, xp, key, x_shape: xp.index_scatter(g, key=key, shape=x_shape),
+    samples=[
+        Sample((3, 4), key=(1,), name="x[1]"),
+        Sample((3, 4), key=(Slice(0, 2, 2), None, Slice(3, 3, -1)), name="x[::2, None, 3:0:-1]"),
+        Sample((3, 4), key=(2, 3), name="x[2, 3]"),
+        Sample((3, 4), key=(), name="x[()]"),
+        Sample((3, 0), key=(Slice(1, 2, 1),), name="x[1:] of nothing"),
+    ],
+)
+def slice_view(x: Tensor, /, *, key: Key) -> Tensor:  # type: ignore[empty-body]
+    """Elements at a key of numbers and slices: what ``x[1, ::2]`` does. A view.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.tensor([[1.0, 2.0], [3.0, 4.0]])[1]
+    tensor([3., 4.])
+    """
+
+
+@function(
+    promotes=(0,),
+    g=lambda g, xp, indices, key: xp.getitem(g, *indices, key=key),
+    samples=[
+        Sample((2, 4), [0, 0], key=(ARRAY,), shape=(3, 4), name="twice into one row"),
+        Sample((4,), key=(1,), shape=(3, 4), name="into a row"),
+    ],
+)
+def index_scatter(g: Tensor, /, *indices: Tensor, key: Key, shape: tuple[int, ...]) -> Tensor:  # type: ignore[empty-body]
+    """Zeros of ``shape`` with ``g`` added at a key: the transpose of reading there.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> x = ad.zeros(3, requires_grad=True)
+    >>> x[[0, 2, 2]].sum().backward()
+    >>> x.grad
+    tensor([1., 0., 2.])
+    """
+
+
+@function(
+    differentiable=False,
+    prepare=False,
+    outputs=0,
+    standard=True,
+    samples=[Sample([[0.0, 1.0], [2.0, 0.0]]), Sample((2, 3), domain="bools")],
+)
+def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:  # type: ignore[empty-body]
+    """Indices of the elements other than 0: for each dimension an int64 tensor, in row-major order.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.nonzero(ad.tensor([0.0, 2.0, 3.0]))
+    (tensor([1, 2]),)
+    """
+
+
+def getitem(x: Tensor, index: Any) -> Tensor:
+    """``x[index]``: a view for ints, slices, ``...`` and None; a copy for integer arrays and masks."""
+    key, arrays = parse("x[...]", x, index)
+    if arrays:
+        return _gather(x, *arrays, key=key)  # type: ignore[no-any-return]
+    return slice_view(x, key=key)  # type: ignore[no-any-return]
+
+
+# Writing ----------------------------------------------------------------------------------------------------
+
+
+def _value_rule(g: Any, xp: Any, indices: Any, key: Key, value_shape: tuple[int, ...]) -> Any:
+    return sum_to(xp, xp.getitem(g, *indices, key=key), value_shape)
+
+
+@function(
+    name="setitem",
+    x=lambda g, xp, indices, key: xp.setitem(g, 0, *indices, key=key),
+    value=_value_rule,
+    promotes=(0, 1),
+    samples=[
+        Sample((3, 4), (4,), key=(1,), name="x[1] = v"),
+        Sample((3, 4), (), key=(Slice(0, 2, 2),), name="x[::2] = v"),
+        Sample((3, 4), (2, 4), [0, 2], key=(ARRAY,), name="x[[0, 2]] = v"),
+        Sample((3, 4), (2, 1), [[0], [2]], [1, 3], key=(ARRAY, ARRAY), name="x[[[0], [2]], [1, 3]] = v"),
+    ],
+)
+def _put(x: Tensor, value: Tensor, /, *indices: Tensor, key: Key) -> Tensor:  # type: ignore[empty-body]
+    """``x`` with the elements at a key replaced by ``value``: what ``x[...] = value`` writes.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> x = ad.zeros(3)
+    >>> x[1:] = 5
+    >>> x
+    tensor([0., 5., 5.])
+    """
+
+
+def setitem(x: Tensor, index: Any, value: Any) -> None:
+    """``x[index] = value``: written in place, into every alias, differentiably."""
+    views.check_write(x, "x[...] = y")
+    if isinstance(index, Tensor) and index.dtype.name == "bool" and index.shape == x.shape:
+        if _is_number(value):  # no need to know how many are selected: works under tracing, and without waiting
+            chosen = FUNCTIONS["where"].call(index, _like(x, value), x)
+            views.write(x, raw(chosen), node_of(chosen), "x[mask] = y")
+            return
+    key, arrays = parse("x[...] = y", x, index)
+    value = _like(x, value)
+    device = x._device
+    target = _result_shape(x.shape, key, arrays)
+    shape = value.shape
+    while len(shape) > len(target) and shape[0] == 1:  # NumPy lets leading 1s go
+        shape = shape[1:]
+    if shape != value.shape:
+        value = FUNCTIONS["reshape"].call(value, shape)
+    if len(shape) > len(target) or any(
+        n not in (1, m) for n, m in zip(reversed(shape), reversed(target), strict=False)
+    ):
+        raise ShapeError(f"x[...] = y: a value of shape {value.shape} does not fit the indexed shape {target}")
+    history = recording() and (node_of(x) is not None or node_of(value) is not None)
+    kernel: Callable[..., Any] | None = device.backend.inplace.get("setitem")
+    if kernel is None or history:
+        result = _put(x, value, *arrays, key=key)
+        views.write(x, raw(result), node_of(result), "x[...] = y")
+        return
+    kernel(raw(x), raw(value), *(raw(a) for a in arrays), key=key)
+    views.write(x, raw(x), None, "x[...] = y", written=True)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in SCALARS or (isinstance(value, Tensor) and not value.ndim)
+
+
+def _like(x: Tensor, value: Any) -> Tensor:
+    """A value to be written, as a tensor of ``x``'s type and device."""
+    device, dtype = x._device, x.dtype
+    if type(value) in SCALARS:
+        if isinstance(value, complex) and not dtype.is_complex:
+            raise DTypeError(f"x[...] = y: a tensor of {dtype.name} cannot hold the complex number {value}")
+        if "integer" in dtype.kind:
+            value = int(value)
+            join_scalar(dtype, value)
+        return constant(value, dtype, device)
+    if not isinstance(value, Tensor):
+        value = _asarray(value, device)
+    if value._device is not device:
+        raise DeviceError(
+            f"x[...] = y: x is on {device.where}, y on {value._device.where}; write y.to(device=x.device)"
+        )
+    if value.dtype is not dtype:
+        if value.dtype.is_complex and not dtype.is_complex:
+            raise DTypeError(f"x[...] = y: a tensor of {dtype.name} cannot hold {value.dtype.name}; write y.real")
+        value = FUNCTIONS["astype"].call(value, dtype)
+    return value
+
+
+def _result_shape(shape: tuple[int, ...], key: Key, arrays: Sequence[Tensor]) -> tuple[int, ...]:
+    """Shape of ``x[key]``: index arrays stand together, at the first's place or, if apart, in front."""
+    result: list[int] = []
+    places = []
+    dim = 0
+    for place, e in enumerate(key):
+        if e is None:
+            result.append(1)
+            continue
+        if type(e) is Slice:
+            result.append(e.length)
+        elif e is ARRAY or arrays:  # beside index arrays, a number is one too
+            places.append((place, len(result)))
+        dim += 1
+    result += shape[dim:]
+    if arrays:
+        common = broadcast_shapes("index", [a.shape for a in arrays])
+        together = [p for p, _ in places] == list(range(places[0][0], places[0][0] + len(places)))
+        at = places[0][1] if together else 0
+        result[at:at] = common
+    return tuple(result)
+
+

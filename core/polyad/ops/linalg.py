@@ -1,0 +1,154 @@
+"""Linear algebra: products of vectors and matrices, and the functions of ``polyad.linalg``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..dispatch import broadcast_shapes, function
+from ..errors import DTypeError, ShapeError
+from ..function import XP, Fails, Sample
+from ..tensor import Tensor
+
+Shape = tuple[int, ...]
+
+
+def _fit(a: Shape, b: Shape) -> dict[str, Any]:
+    if not a or not b:
+        raise ShapeError(f"matmul: operands have at least 1 dimension; got shapes {a} and {b}; write x * y")
+    n, m = a[-1], b[-2] if len(b) > 1 else b[0]
+    if n != m:
+        raise ShapeError(
+            f"matmul: shapes {a} and {b} do not fit: the last dimension of the first has {n} elements, the "
+            f"{'last but one' if len(b) > 1 else 'only'} of the second {m}"
+        )
+    broadcast_shapes("matmul: stacks", [a[:-2], b[:-2]])
+    return {}
+
+
+# Operands of one dimension are told by the rank of g: a product with a vector has one dimension less.
+
+
+def _matmul_left(g: Any, x2: Any) -> Any:
+    rank = len(x2.shape)
+    if rank == 1:
+        return g[..., None] * x2
+    if len(g.shape) < rank:
+        return (g[..., None, :] @ x2.mT)[..., 0, :]
+    return g @ x2.mT
+
+
+def _matmul_right(g: Any, x1: Any) -> Any:
+    rank = len(x1.shape)
+    if rank == 1:
+        return g * x1 if not g.shape else x1[:, None] * g[..., None, :]
+    if len(g.shape) < rank:
+        return (x1.mT @ g[..., None])[..., 0]
+    return x1.mT @ g
+
+
+@function(
+    takes="numeric",
+    broadcasts=True,
+    standard=True,
+    check=_fit,
+    x1=_matmul_left,
+    x2=_matmul_right,
+    samples=[
+        Sample((2, 3), (3, 4)),
+        Sample((3,), (3,)),
+        Sample((3,), (3, 4)),
+        Sample((2, 3), (3,)),
+        Sample((5, 2, 3), (3, 4)),
+        Sample((2, 3), (5, 3, 4)),
+        Sample((5, 1, 2, 3), (4, 3, 2)),
+        Sample((3,), (5, 3, 4)),
+        Sample((5, 2, 3), (3,)),
+        Sample((2, 0), (0, 3)),
+        Fails((2, 3), (2, 3), error=ShapeError, match=r"matmul: shapes \(2, 3\) and \(2, 3\) do not fit.* 3 .* 2"),
+        Fails((), (3,), error=ShapeError, match="matmul: operands have at least 1 dimension"),
+        Fails((2, 2, 3), (3, 3, 4), error=ShapeError, match="do not broadcast"),
+    ],
+)
+def matmul(x1: Tensor, x2: Tensor, /) -> Tensor:  # type: ignore[empty-body]
+    """Matrix product ``x1 @ x2``: of matrices, stacks of matrices that broadcast, and vectors.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.eye(2) @ ad.tensor([3.0, 4.0])
+    tensor([3., 4.])
+    """
+
+
+def _square(name: str) -> Any:
+    def check(shape: Shape) -> dict[str, Any]:
+        if len(shape) < 2 or shape[-1] != shape[-2]:
+            raise ShapeError(f"{name}: expected a square matrix or a stack of them; got shape {shape}")
+        return {}
+
+    return check
+
+
+_SYMMETRIC = [
+    Sample([[2.0, 1.0], [1.0, 3.0]], domain="symmetric"),
+    Sample([[[2.0, 1.0], [1.0, 3.0]], [[5.0, 0.5], [0.5, 1.0]]], domain="symmetric", name="a stack"),
+    Sample([[3.0]], domain="symmetric", name="1 by 1"),
+    Fails((2, 3), error=ShapeError, match=r"expected a square matrix.*got shape \(2, 3\)"),
+    Fails([[1j]], error=DTypeError, match="takes real floating arrays; got complex"),
+]
+
+
+def _eigh_rule(g: Any, xp: Any, out: Any) -> Any:
+    values, vectors = out
+    g_values, g_vectors = g
+    result = 0
+    if g_values is not None:
+        result = (vectors * g_values[..., None, :]) @ vectors.mT
+    if g_vectors is not None:
+        gap = values[..., None, :] - values[..., :, None]
+        coupling = xp.where(gap == 0, 0, 1 / xp.where(gap == 0, 1, gap))  # a degenerate pair has none
+        result = result + vectors @ (coupling * (vectors.mT @ g_vectors)) @ vectors.mT
+    return result
+
+
+@function(
+    name="linalg.eigh",
+    takes="real floating",
+    outputs=2,
+    standard=True,
+    check=_square("linalg.eigh"),
+    x=_eigh_rule,
+    samples=_SYMMETRIC,
+)
+def eigh(x: Tensor, /) -> tuple[Tensor, Tensor]:  # type: ignore[empty-body]
+    """Eigenvalues, ascending, and eigenvectors, as columns, of symmetric matrices. Reads the lower triangle.
+
+    The derivative is that of Giles (2008), "Collected matrix derivative results", section 3.1. The gradient with
+    respect to eigenvectors of equal eigenvalues does not exist; their coupling is taken as 0.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> values, vectors = ad.linalg.eigh(ad.tensor([[2.0, 0.0], [0.0, 1.0]]))
+    >>> values
+    tensor([1., 2.])
+    """
+
+
+@function(
+    name="linalg.eigvalsh",
+    takes="real floating",
+    standard=True,
+    check=_square("linalg.eigvalsh"),
+    samples=_SYMMETRIC,
+)
+def eigvalsh(xp: XP, x: Tensor, /) -> Tensor:
+    """Eigenvalues of symmetric matrices, ascending. Reads the lower triangle.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.linalg.eigvalsh(ad.tensor([[2.0, 0.0], [0.0, 1.0]]))
+    tensor([1., 2.])
+    """
+    return xp.linalg.eigh(x)[0]  # type: ignore[no-any-return]

@@ -1,0 +1,372 @@
+"""Random numbers. Each device has a generator of its library; the same seed gives the same numbers there again."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Final, Protocol
+
+from ..backend import Backend, Device
+from ..dtypes import DTypeLike, as_dtype, float32, int64
+from ..errors import ArgumentError, DTypeError, ShapeError
+from ..tensor import Tensor
+from .creation import DeviceLike, finished, place
+from .manipulation import as_shape
+
+__all__ = ["Generator", "Source", "initial_seed", "manual_seed", "rand", "randint", "randn", "randperm", "seed"]
+
+
+class Source(Protocol):
+    """What a backend gives as its generator: draws raw arrays. ``dtype`` is the library's own."""
+
+    def seed(self, seed: int) -> None:
+        """Start the sequence that belongs to a seed."""
+
+    def uniform(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Numbers evenly distributed in [0, 1)."""
+
+    def normal(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Numbers of the standard normal distribution."""
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Integers evenly distributed in [low, high)."""
+
+    def permutation(self, n: int) -> Any:
+        """The integers 0 to n - 1 in random order, int64."""
+
+    def get_state(self) -> Any:
+        """Everything that determines the numbers to come, as something that can be pickled."""
+
+    def set_state(self, state: Any) -> None:
+        """Continue from a state."""
+
+
+class Generator:
+    """A source of random numbers with a state of its own, passed as ``generator=``.
+
+    Parameters
+    ----------
+    device : Device or str, optional
+        Where it makes tensors; by default see `polyad.default_device`.
+    backend : str, optional
+        A backend other than the default.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> g = ad.Generator().manual_seed(0)
+    >>> a = ad.rand(3, generator=g)
+    >>> b = ad.rand(3, generator=g.manual_seed(0))
+    >>> bool((a == b).all())
+    True
+    """
+
+    def __init__(self, device: DeviceLike = None, *, backend: str | Backend | None = None) -> None:
+        self.device = place(device, backend)
+        self.source: Source = self.device.backend.generator(self.device)
+        self.manual_seed(_fresh())
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start the sequence that belongs to ``seed``; returns the generator."""
+        self._seed = _checked(seed)
+        self.source.seed(self._seed)
+        return self
+
+    def seed(self) -> int:
+        """Start a sequence of an unpredictable seed, and give it."""
+        self.manual_seed(_fresh())
+        return self._seed
+
+    def initial_seed(self) -> int:
+        """Give the seed of the sequence."""
+        return self._seed
+
+    def get_state(self) -> Any:
+        """Give what determines the numbers to come."""
+        return self.source.get_state()
+
+    def set_state(self, state: Any) -> None:
+        """Continue from a state that `get_state` gave."""
+        self.source.set_state(state)
+
+    def __repr__(self) -> str:
+        return f"<polyad.Generator on {self.device.where}, seed {self._seed}>"
+
+
+def _fresh() -> int:
+    import secrets
+
+    return secrets.randbits(63)
+
+
+def _checked(seed: Any) -> int:
+    try:
+        value = int(seed.__index__())
+    except (AttributeError, TypeError):
+        raise ArgumentError(f"manual_seed: a seed is an integer; got {seed!r}") from None
+    if not -(2**63) <= value < 2**64:
+        raise ArgumentError(f"manual_seed: a seed has at most 64 bits; got {value}")
+    return value % 2**64
+
+
+_generators: Final[dict[Device, Generator]] = {}
+_lock: Final = threading.Lock()
+_process_seed: int | None = None
+
+
+def generator_of(device: Device) -> Generator:
+    """Give the default generator of a device."""
+    found = _generators.get(device)
+    if found is None:
+        with _lock:
+            found = _generators.get(device)
+            if found is None:
+                found = Generator(device)
+                if _process_seed is not None:
+                    found.manual_seed(_process_seed)
+                _generators[device] = found
+    return found
+
+
+def manual_seed(seed: int) -> Generator:
+    """Seed the default generators of all devices, those in use and those to come.
+
+    The numbers that belong to a seed differ between backends: each has its library's generator.
+
+    Parameters
+    ----------
+    seed : int
+        Of at most 64 bits.
+
+    Returns
+    -------
+    Generator
+        That of the default device.
+
+    Raises
+    ------
+    ArgumentError
+        If it is no such integer.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> _ = ad.manual_seed(0)
+    >>> a = ad.rand(2)
+    >>> _ = ad.manual_seed(0)
+    >>> bool((a == ad.rand(2)).all())
+    True
+    """
+    global _process_seed
+    _process_seed = _checked(seed)
+    for found in list(_generators.values()):
+        found.manual_seed(_process_seed)
+    return generator_of(place())
+
+
+def seed() -> int:
+    """Seed all default generators unpredictably, and give the seed."""
+    value = _fresh()
+    manual_seed(value)
+    return value
+
+
+def initial_seed() -> int:
+    """Give the seed of the default device's generator."""
+    return generator_of(place()).initial_seed()
+
+
+def _draw(
+    name: str, shape: Any, generator: Generator | None, device: DeviceLike, backend: Any
+) -> tuple[tuple[int, ...], Device, Source]:
+    lengths = as_shape(name, shape)
+    if any(n < 0 for n in lengths):
+        raise ShapeError(f"{name}: lengths cannot be negative; got {lengths}")
+    if generator is None:
+        where = place(device, backend)
+        return lengths, where, generator_of(where).source
+    where = generator.device if device is None and backend is None else place(device, backend)
+    if where is not generator.device:
+        raise ArgumentError(
+            f"{name}: the generator is on {generator.device.where}, and a tensor on {where.where} was asked for; "
+            f"make one with polyad.Generator(device)"
+        )
+    return lengths, where, generator.source
+
+
+def _floating(name: str, dtype: DTypeLike | None, where: Device) -> Any:
+    wanted = float32 if dtype is None else as_dtype(dtype)
+    if not wanted.is_floating_point:
+        raise DTypeError(f"{name} draws real floating-point numbers; got dtype {wanted.name}; use randint for integers")
+    return where.dtype(wanted)
+
+
+def rand(
+    *shape: Any,
+    generator: Generator | None = None,
+    dtype: DTypeLike | None = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    backend: str | Backend | None = None,
+) -> Tensor:
+    """Draw numbers evenly distributed in [0, 1).
+
+    Parameters
+    ----------
+    *shape : int, or one tuple of int
+    generator : Generator, optional
+        The device's default one without it.
+    dtype : DType, optional
+        A real floating-point type; float32 by default.
+    device, requires_grad, backend
+        As for `polyad.tensor`.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    DTypeError
+        If ``dtype`` is no real floating-point type.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.rand(2, 3).shape
+    (2, 3)
+    """
+    lengths, where, source = _draw("rand", shape, generator, device, backend)
+    return finished(source.uniform(lengths, _floating("rand", dtype, where)), where, requires_grad)
+
+
+def randn(
+    *shape: Any,
+    generator: Generator | None = None,
+    dtype: DTypeLike | None = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    backend: str | Backend | None = None,
+) -> Tensor:
+    """Draw numbers of the standard normal distribution.
+
+    Parameters
+    ----------
+    *shape : int, or one tuple of int
+    generator, dtype, device, requires_grad, backend
+        As for `rand`.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    DTypeError
+        If ``dtype`` is no real floating-point type.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.randn(2, 3).shape
+    (2, 3)
+    """
+    lengths, where, source = _draw("randn", shape, generator, device, backend)
+    return finished(source.normal(lengths, _floating("randn", dtype, where)), where, requires_grad)
+
+
+def randint(
+    low: int,
+    high: int | tuple[int, ...] | None = None,
+    size: int | tuple[int, ...] | None = None,
+    *,
+    generator: Generator | None = None,
+    dtype: DTypeLike | None = None,
+    device: DeviceLike = None,
+    backend: str | Backend | None = None,
+) -> Tensor:
+    """Draw integers evenly distributed in [low, high).
+
+    Parameters
+    ----------
+    low : int
+        The smallest; with ``randint(high, size)`` it is 0.
+    high : int
+        One more than the largest.
+    size : int or tuple of int
+        The shape.
+    generator : Generator, optional
+    dtype : DType, optional
+        An integer type, or a floating one to hold the integers; int64 by default.
+    device, backend
+        As for `polyad.tensor`.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    ArgumentError
+        If there is no integer between ``low`` and ``high``.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> bool((ad.randint(0, 10, (100,)) < 10).all())
+    True
+    """
+    if size is None:
+        if high is None:
+            raise ArgumentError("randint: give randint(high, size) or randint(low, high, size)")
+        low, high, size = 0, low, high
+    if not isinstance(low, int) or not isinstance(high, int) or low >= high:
+        raise ArgumentError(f"randint: there is no integer in [{low}, {high}); low must be less than high")
+    lengths, where, source = _draw("randint", size, generator, device, backend)
+    wanted = int64 if dtype is None else as_dtype(dtype)
+    drawn = finished(source.integers(low, high, lengths, where.dtype(int64)), where, False)
+    return drawn if wanted is int64 else drawn.to(wanted)
+
+
+def randperm(
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: DTypeLike | None = None,
+    device: DeviceLike = None,
+    backend: str | Backend | None = None,
+) -> Tensor:
+    """Draw a random order of the integers 0 to ``n - 1``.
+
+    Parameters
+    ----------
+    n : int
+        Not negative.
+    generator : Generator, optional
+    dtype : DType, optional
+        int64 by default.
+    device, backend
+        As for `polyad.tensor`.
+
+    Returns
+    -------
+    Tensor
+        Of shape ``(n,)``.
+
+    Raises
+    ------
+    ArgumentError
+        If ``n`` is negative.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> sorted(ad.randperm(4).tolist())
+    [0, 1, 2, 3]
+    """
+    if n < 0:
+        raise ArgumentError(f"randperm: n must not be negative; got {n}")
+    _, where, source = _draw("randperm", (), generator, device, backend)
+    drawn = finished(source.permutation(int(n)), where, False)
+    return drawn if dtype is None else drawn.to(as_dtype(dtype))
+
+

@@ -1,0 +1,480 @@
+"""The Tensor: a handle on an array of some backend, with its place in the recorded graph.
+
+What a tensor can do, its operators and methods, is bound in `polyad.methods` from one table.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from . import views
+from .backend import Backend, Device
+from .dtypes import DType
+from .errors import AutogradError, DTypeError, OperandError, ShapeError
+from .graph import AccumulateGrad, Output, guard, new
+from .printing import format_tensor
+
+if TYPE_CHECKING:
+    from .methods import Methods
+else:
+
+    class Methods:
+        """Functions as methods; bound by `polyad.methods`."""
+
+        __slots__ = ()
+
+
+__all__ = ["Size", "Tensor", "wrap"]
+
+
+class Size(int):
+    """How many elements a tensor has (``x.size``, as in the standard); called, its shape (as in PyTorch)."""
+
+    shape: tuple[int, ...]
+
+    def __call__(self, dim: int | None = None) -> Any:
+        """Give the shape, or the length of one dimension."""
+        return self.shape if dim is None else self.shape[dim]
+
+
+class Tensor(Methods):
+    """An array of any backend, with gradients.
+
+    Made by `polyad.tensor`, `polyad.asarray` and the other creation functions, and by operations on tensors.
+    A tensor lives on a device of one backend, and operations with it run there.
+
+    Attributes
+    ----------
+    grad : Tensor or None
+        The gradient accumulated by `backward`.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> x = ad.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    # _data, _node: may be empty on an alias after a write; views.raw and views.node_of fill them
+    # _version: counts in-place writes, once somebody keeps the value
+    # _storage, _path, _root: shared memory, from the first view on (see views.py)
+    __slots__ = (
+        *("_data", "_device", "_node", "_version", "_storage", "grad", "_path", "_root"),
+        "__weakref__",
+    )
+
+    _data: Any
+    _device: Device
+    _node: Any
+    _version: Any
+    _storage: Any
+    _path: Any
+    _root: Any
+    grad: Tensor | None
+
+    # An array of another library on the left of an operator leaves it to the tensor on the right
+    __array_ufunc__ = None
+    __array_priority__ = 1000
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is Tensor:
+            raise OperandError(
+                "Tensor(...) is not called: write polyad.tensor(data) for a new tensor, polyad.zeros(shape) or "
+                "polyad.empty(shape) for one of a shape"
+            )
+        return super().__new__(cls)
+
+    # What it is ------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of its dimensions."""
+        return tuple(views.raw(self).shape)
+
+    @property
+    def ndim(self) -> int:
+        """Number of its dimensions."""
+        return len(views.raw(self).shape)
+
+    def dim(self) -> int:
+        """Give the number of its dimensions."""
+        return self.ndim
+
+    @property
+    def size(self) -> Size:
+        """Number of its elements; ``x.size()`` and ``x.size(0)`` give its shape, as in PyTorch."""
+        shape = self.shape
+        size = Size(math.prod(shape))
+        size.shape = shape
+        return size
+
+    def numel(self) -> int:
+        """Give the number of its elements."""
+        return math.prod(self.shape)
+
+    @property
+    def dtype(self) -> DType:
+        """Type of its elements."""
+        return self._device.dtypes[views.raw(self).dtype]
+
+    @property
+    def device(self) -> Device:
+        """Where it lives."""
+        return self._device
+
+    @property
+    def backend(self) -> Backend:
+        """The backend whose array it holds."""
+        return self._device.backend
+
+    @property
+    def array(self) -> Any:
+        """The backend's own array, sharing memory; for reading.
+
+        Examples
+        --------
+        >>> import polyad as ad
+        >>> type(ad.ones(2).array).__name__
+        'ndarray'
+        """
+        return views.raw(self)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes an element."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self.numel() * self.dtype.itemsize
+
+    def is_floating_point(self) -> bool:
+        """Whether its elements are real floating-point numbers."""
+        return bool(self.dtype.is_floating_point)
+
+    def is_complex(self) -> bool:
+        """Whether its elements are complex numbers."""
+        return bool(self.dtype.is_complex)
+
+    # Its place in the graph ------------------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on it are recorded, so that `backward` gives it or its origins gradients."""
+        return views.node_of(self) is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Say whether a leaf requires a gradient.
+
+        Parameters
+        ----------
+        requires_grad : bool
+
+        Returns
+        -------
+        Tensor
+            Itself.
+
+        Raises
+        ------
+        DTypeError
+            If its type is no floating-point type.
+        AutogradError
+            If it is the result of a recorded operation and ``requires_grad`` is False.
+
+        Examples
+        --------
+        >>> import polyad as ad
+        >>> ad.ones(2).requires_grad_()
+        tensor([1., 1.], requires_grad=True)
+        """
+        node = views.node_of(self)
+        if requires_grad:
+            if not self.dtype.is_differentiable:
+                raise DTypeError(
+                    f"requires_grad: only tensors of real or complex floating-point types can require gradients; "
+                    f"got {self.dtype.name}. Write x.float() or x.astype(polyad.float64) first"
+                )
+            if node is None:
+                views.cut(self, AccumulateGrad(self))
+        elif type(node) is AccumulateGrad:
+            views.cut(self, None)
+        elif node is not None:
+            raise AutogradError(
+                f"requires_grad: the result of a recorded operation ({node.name()}) always requires a gradient; "
+                f"write x.detach() for a tensor without history"
+            )
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it is no result of a recorded operation."""
+        node = views.node_of(self)
+        return node is None or type(node) is AccumulateGrad
+
+    @property
+    def grad_fn(self) -> Any:
+        """The recorded operation that made it; None for leaves."""
+        node = views.node_of(self)
+        if type(node) is AccumulateGrad:
+            return None
+        return node.node if type(node) is Output else node
+
+    @property
+    def output_nr(self) -> int:
+        """Which output of ``grad_fn`` it is."""
+        node = views.node_of(self)
+        return node.index if type(node) is Output else 0
+
+    def retain_grad(self) -> None:
+        """Have `backward` keep this tensor's gradient in ``grad``, though it is no leaf.
+
+        Raises
+        ------
+        AutogradError
+            If it requires no gradient.
+
+        Examples
+        --------
+        >>> import polyad as ad
+        >>> x = ad.tensor(3.0, requires_grad=True)
+        >>> y = x * 2
+        >>> y.retain_grad()
+        >>> (y * y).backward()
+        >>> y.grad
+        tensor(12.)
+        """
+        import weakref
+
+        node = views.node_of(self)
+        if node is None:
+            raise AutogradError("retain_grad: the tensor does not require a gradient; nothing would be kept")
+        if type(node) is AccumulateGrad:
+            return
+        holder = weakref.ref(self)
+
+        def keep(gradient: Tensor) -> None:
+            tensor = holder()
+            if tensor is not None:
+                tensor.grad = gradient if tensor.grad is None else tensor.grad + gradient
+
+        node.add_hook(keep)
+
+    @property
+    def data(self) -> Tensor:
+        """The same elements without history, sharing memory; assign to replace the elements."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if value._device is not self._device or value.shape != self.shape or value.dtype != self.dtype:
+            raise ShapeError(
+                f"data: expected shape {self.shape}, {self.dtype.name}, on {self._device.where}; got {value.shape}, "
+                f"{value.dtype.name}, on {value._device.where}"
+            )
+        from .grad_mode import no_grad
+
+        with no_grad():
+            views.write(self, views.raw(value), None, "data")
+
+    @property
+    def version(self) -> int:
+        """How often its memory was written in place."""
+        return self._version.count if self._version is not None else 0
+
+    # Values out ------------------------------------------------------------------------------------------
+
+    def numpy(self) -> Any:
+        """Give the elements as a NumPy array, sharing memory where the backend can.
+
+        Returns
+        -------
+        numpy.ndarray
+
+        Raises
+        ------
+        AutogradError
+            If the tensor requires a gradient, which a NumPy array could not carry.
+
+        Examples
+        --------
+        >>> import polyad as ad
+        >>> ad.arange(3).numpy()
+        array([0, 1, 2])
+        """
+        if self.requires_grad:
+            raise AutogradError(
+                "numpy: the tensor requires a gradient, which a NumPy array cannot carry; write x.detach().numpy()"
+            )
+        data = views.raw(self)
+        guard(self)
+        return self._device.backend.to_host(data)
+
+    def item(self) -> Any:
+        """Give the one element as a Python number.
+
+        Returns
+        -------
+        bool, int, float or complex
+
+        Raises
+        ------
+        ShapeError
+            If there is not exactly one element.
+
+        Examples
+        --------
+        >>> import polyad as ad
+        >>> ad.tensor([2.5]).item()
+        2.5
+        """
+        data = views.raw(self)
+        if math.prod(data.shape) != 1:
+            raise ShapeError(
+                f"item: the tensor of shape {tuple(data.shape)} has {math.prod(data.shape)} elements, not one; "
+                f"write x.tolist(), or index one element first"
+            )
+        return self._device.backend.to_host(data).item()
+
+    def tolist(self) -> Any:
+        """Give the elements as a nested list of Python numbers; a 0-d tensor gives a number.
+
+        Examples
+        --------
+        >>> import polyad as ad
+        >>> ad.eye(2).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+        """
+        return self._device.backend.to_host(views.raw(self)).tolist()
+
+    def _number(self, of: str) -> Any:
+        if self.numel() != 1:
+            raise ShapeError(
+                f"{of}: a tensor of shape {self.shape} is not one number"
+                + ("; write x.any() or x.all()" if of == "bool" else "; index one element first")
+            )
+        return self.item()
+
+    def __bool__(self) -> bool:
+        return bool(self._number("bool"))
+
+    def __int__(self) -> int:
+        return int(self._number("int"))
+
+    def __float__(self) -> float:
+        return float(self._number("float"))
+
+    def __complex__(self) -> complex:
+        return complex(self._number("complex"))
+
+    def __index__(self) -> int:
+        value = self._number("index")
+        if type(value) is not int:
+            raise OperandError(f"only integer tensors can be an index or a length; got {self.dtype.name}")
+        return value
+
+    def __len__(self) -> int:
+        shape = views.raw(self).shape
+        if not shape:
+            raise OperandError("len: a 0-d tensor has no length")
+        return int(shape[0])
+
+    def __iter__(self) -> Any:
+        if not self.ndim:
+            raise OperandError("a 0-d tensor cannot be iterated over; write x.item()")
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self == value).any())
+
+    __hash__ = object.__hash__  # by identity: == compares elements
+
+    # Itself in other forms -------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        shown = self.detach()
+        dtype, node = self.dtype, views.node_of(self)
+        backend, device = self._device.backend, self._device
+        suffixes = []
+        if device.type != "cpu":
+            suffixes.append(f"device='{device}'")
+        default = dtype.name in ("bool", "int64", "float32", "complex64")
+        if not default or (not self.numel() and dtype.name != "float32"):
+            suffixes.append(f"dtype={dtype!r}")
+        if type(node) is AccumulateGrad:
+            suffixes.append("requires_grad=True")
+        elif node is not None:
+            suffixes.append(f"grad_fn=<{node.name()}>")
+        if backend.is_traced(views.raw(self)):
+            return f"tensor({views.raw(self)}, {', '.join(suffixes)})"
+        kind = "integer" if "integer" in dtype.kind else dtype.kind
+
+        def fetch(index: tuple[Any, ...]) -> Any:
+            return shown[index].tolist() if index else shown.tolist()
+
+        return format_tensor(self.shape, kind, fetch, prefix="tensor(", suffixes=suffixes)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and not self.ndim else format(repr(self), spec)
+
+    def __copy__(self) -> Tensor:
+        return self.clone() if not self.is_leaf else _rebuilt(self, self._device.backend.copy(views.raw(self)))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if not self.is_leaf:
+            raise AutogradError(
+                "deepcopy: only leaf tensors can be copied deeply, since the history would be copied with them; "
+                "write x.detach().clone()"
+            )
+        made = _rebuilt(self, self._device.backend.copy(views.raw(self)))
+        memo[id(self)] = made
+        if self.grad is not None:
+            made.grad = self.grad.__deepcopy__(memo)
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if not self.is_leaf:
+            raise AutogradError("pickle: only leaf tensors can be pickled; write x.detach()")
+        host = self._device.backend.to_host(views.raw(self))
+        return _unpickle, (type(self), host, self._device, self.requires_grad)
+
+
+def wrap(data: Any, device: Device, node: Any = None) -> Tensor:
+    """Make a tensor of a raw array."""
+    out: Tensor = new(Tensor)
+    out._data, out._device, out._node = data, device, node
+    out._version = out._storage = out.grad = None
+    return out
+
+
+def _rebuilt(like: Tensor, data: Any) -> Tensor:
+    """Make a leaf of ``like``'s class and demand for a gradient from a raw array."""
+    out: Tensor = new(type(like))
+    out._data, out._device, out._node = data, like._device, None
+    out._version = out._storage = out.grad = None
+    if like.requires_grad:
+        out._node = AccumulateGrad(out)
+    return out
+
+
+def _unpickle(cls: type[Tensor], host: Any, device: Device, requires_grad: bool) -> Tensor:
+    out: Tensor = new(cls)
+    out._data, out._device, out._node = device.backend.from_host(host, device, copy=True), device, None
+    out._version = out._storage = out.grad = None
+    return out.requires_grad_() if requires_grad else out
+
+
+def not_a_tensor(function: str, argument: str, value: Any) -> NoReturn:
+    """Raise for an argument that should have been a tensor."""
+    raise OperandError(
+        f"{function}: {argument} is {type(value).__name__} {value!r:.60}; expected a tensor. "
+        f"Write polyad.tensor(...) around it"
+    )

@@ -1,0 +1,341 @@
+"""Aliasing and in-place writes, the same on arrays that can be written and on arrays that cannot.
+
+A tensor has no storage until its first view. Then it and its views share a `Storage`, and each is a *path* of view
+functions from the base. A write through one of them goes to the base; the others' slots ``_data`` (where arrays are
+immutable) and ``_node`` (where there is history) are emptied, and filled again from the base when next read. So an
+empty slot means "stale", reading a filled one costs nothing extra, and a tensor without views pays nothing at all.
+
+Whether a reshape is a view is decided by logical strides: those of the path, never those of the library.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from .errors import AutogradError, ShapeError
+from .function import Function
+from .grad_mode import recording
+from .graph import AccumulateGrad, Version, guard, record
+
+__all__ = ["Root", "Storage", "View", "alias", "cut", "node_of", "raw", "share", "strides_of", "viewable", "write"]
+
+Step = tuple[Function, dict[str, Any]]
+
+
+class View:
+    """What makes a function a view: how a write to its result goes to its operand, and its strides.
+
+    Attributes
+    ----------
+    put : callable or None
+        ``put(xp, base, new, **params)``: ``base`` with the viewed region replaced by ``new``. None where the
+        result shows elements more than once and cannot be written.
+    strides : callable
+        ``strides(shape, strides, **params)``: the logical strides of the result, in elements.
+    """
+
+    __slots__ = ("put", "strides")
+
+    def __init__(self, put: Callable[..., Any] | None, strides: Callable[..., tuple[int, ...]]) -> None:
+        self.put, self.strides = put, strides
+
+
+class Root:
+    """Where the history of a group of aliases begins: a node, and how far along the path.
+
+    Views made by ``detach`` or under ``no_grad`` share memory with their base, but have a root of their own.
+    """
+
+    __slots__ = ("node", "depth", "cut")
+
+    def __init__(self, node: Any, depth: int = 0, cut: str | None = None) -> None:
+        self.node, self.depth, self.cut = node, depth, cut
+
+
+class Storage:
+    """The memory that a tensor shares with its views."""
+
+    __slots__ = ("data", "strides", "aliases", "limit")
+
+    def __init__(self, data: Any, strides: tuple[int, ...] | None) -> None:
+        self.data = data
+        self.strides = strides if strides is not None else row_major(tuple(data.shape))
+        self.aliases: list[weakref.ref[Any]] = []
+        self.limit = 16
+
+    def add(self, tensor: Any) -> None:
+        """Remember an alias, weakly; forget dead ones now and then."""
+        if len(self.aliases) >= self.limit:
+            self.aliases = [r for r in self.aliases if r() is not None]
+            self.limit = 2 * len(self.aliases) + 16
+        self.aliases.append(weakref.ref(tensor))
+
+
+# Reading -------------------------------------------------------------------------------------------------
+
+
+def raw(tensor: Any) -> Any:
+    """Give a tensor's array, made anew from the base if a write emptied the slot."""
+    try:
+        return tensor._data
+    except AttributeError:
+        data = tensor._storage.data
+        for function, params in tensor._path:
+            data = tensor._device.kernels[function](data, **params)
+        tensor._data = data = tensor._device.asarray(data)
+        return data
+
+
+def node_of(tensor: Any) -> Any:
+    """Give a tensor's node, recorded anew from the base's if a write emptied the slot."""
+    try:
+        return tensor._node
+    except AttributeError:
+        root, device = tensor._root, tensor._device
+        node, data = root.node, tensor._storage.data
+        for depth, (function, params) in enumerate(tensor._path):
+            out = device.kernels[function](data, **params)
+            if depth >= root.depth and node is not None:
+                node = record(function, device, (data,), (data,), (node,), params, out, None)
+            data = out
+        tensor._node = node
+        return node
+
+
+# Views ---------------------------------------------------------------------------------------------------
+
+
+def share(tensor: Any, strides: tuple[int, ...] | None = None) -> Storage:
+    """Give a tensor the storage that it will share with its views.
+
+    ``strides`` are those of memory that came from outside; otherwise the array is brought into row-major order,
+    so that every backend agrees on which reshapes are views.
+    """
+    data = raw(tensor)
+    if strides is None:
+        data = tensor._data = tensor._device.backend.contiguous(data)
+    storage = tensor._storage = Storage(data, strides)
+    tensor._path = ()
+    tensor._root = Root(tensor._node)
+    guard(tensor)  # from here on the version is shared
+    storage.add(tensor)
+    return storage
+
+
+def alias(base: Any, out: Any, function: Function, params: dict[str, Any], cut: str | None) -> None:
+    """Make ``out``, which shows part of ``base``, an alias of it. ``cut`` says why it has no history, if so."""
+    storage = base._storage
+    out._storage, out._version = storage, base._version
+    out._path = (*base._path, (function, params))
+    root = base._root
+    if cut is not None and root.cut != cut:
+        root = Root(None, len(out._path), cut)
+    out._root = root
+    storage.add(out)
+
+
+def cut(tensor: Any, node: Any) -> None:
+    """Give a tensor another history from here on: after ``requires_grad_`` or ``detach_``."""
+    tensor._node = node
+    if tensor._storage is not None:
+        if tensor._path:  # a view becomes a leaf of its own
+            tensor._root = Root(node, len(tensor._path))
+        else:
+            tensor._root.node = node
+
+
+def row_major(shape: Sequence[int]) -> tuple[int, ...]:
+    """Strides in elements of a contiguous array."""
+    strides: list[int] = []
+    step = 1
+    for n in reversed(shape):
+        strides.append(step)
+        step *= max(n, 1)
+    return tuple(reversed(strides))
+
+
+def strides_of(tensor: Any) -> tuple[int, ...]:
+    """Logical strides of a tensor, in elements."""
+    storage = tensor._storage
+    if storage is None:
+        return row_major(raw(tensor).shape)
+    strides: tuple[int, ...] = storage.strides
+    data = storage.data
+    for function, params in tensor._path:
+        strides = function.view.strides(tuple(data.shape), strides, **params)
+        data = tensor._device.kernels[function](data, **params)
+    return strides
+
+
+def viewable(shape: Sequence[int], strides: Sequence[int], wanted: Sequence[int]) -> tuple[int, ...] | None:
+    """Strides of an array of ``shape`` and ``strides`` seen as ``wanted``; None if that takes a copy.
+
+    Old dimensions that are evenly spaced merge into runs; each new dimension must fit inside one run.
+    """
+    if math.prod(shape) == 0:
+        return row_major(wanted)
+    runs: list[tuple[int, int]] = []  # (elements, stride), from the last dimension to the first
+    for n, stride in reversed(list(zip(shape, strides, strict=True))):
+        if n == 1:
+            continue
+        if runs and stride == runs[-1][0] * runs[-1][1]:
+            runs[-1] = (runs[-1][0] * n, runs[-1][1])
+        else:
+            runs.append((n, stride))
+    rest = iter(runs)
+    left, step = next(rest, (1, 1))
+    result: list[int] = []
+    for n in reversed(list(wanted)):
+        if left == 1 and n != 1:
+            left, step = next(rest)
+        if left % n:
+            return None
+        result.append(step)
+        left, step = left // n, step * n
+    return tuple(reversed(result))
+
+
+# Writing -------------------------------------------------------------------------------------------------
+
+
+def check_write(tensor: Any, by: str) -> None:
+    """Raise if a tensor must not be written in place, before anything is computed.
+
+    Raises
+    ------
+    AutogradError
+        For a leaf that requires a gradient, or a view of one, while operations are recorded.
+    ShapeError
+        For an expanded tensor, of which several elements are one place in memory.
+    """
+    if recording():
+        root = tensor._root.node if tensor._storage is not None else None
+        if type(node_of(tensor)) is AccumulateGrad:
+            raise AutogradError(
+                f"{by}: a leaf tensor that requires a gradient cannot be written in place while operations are "
+                f"recorded; write inside 'with polyad.no_grad():', or make a new tensor"
+            )
+        if type(root) is AccumulateGrad:
+            raise AutogradError(
+                f"{by}: a view of a leaf tensor that requires a gradient cannot be written in place while operations "
+                f"are recorded; write inside 'with polyad.no_grad():', or to a clone() of the leaf"
+            )
+    if tensor._storage is not None and any(function.view.put is None for function, _ in tensor._path):
+        raise ShapeError(
+            f"{by}: the tensor of shape {tuple(raw(tensor).shape)} is an expanded view, in which several elements are "
+            f"one place in memory; write to x.clone() instead"
+        )
+
+
+def write(tensor: Any, value: Any, node: Any, by: str, *, written: bool = False) -> None:
+    """Replace all of a tensor's elements, and tell every alias.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Checked by `check_write`.
+    value : array
+        The new elements, of the tensor's shape, type and device.
+    node : Node or None
+        The history of the new elements.
+    by : str
+        The operation's name, for the message of a stale gradient.
+    written : bool
+        Whether the values are in the tensor's memory already.
+    """
+    storage, device = tensor._storage, tensor._device
+    backend = device.backend
+    record_it = recording()
+    if record_it and node is not None and storage is not None and tensor._root.cut == NO_GRAD:
+        raise AutogradError(
+            f"{by}: this view was made under no_grad, so its base could not learn of a write with history; "
+            f"make the view while operations are recorded, or write under no_grad"
+        )
+    version = tensor._version
+    if version is None:
+        version = tensor._version = Version()
+    version.count += 1
+    version.by = by
+    if storage is None:
+        if backend.writable:
+            if not written:
+                backend.write(tensor._data, value)
+        else:
+            tensor._data = value
+        if record_it:
+            tensor._node = node
+        return
+    if backend.writable:
+        if not written:
+            backend.write(raw(tensor), value)
+    else:
+        storage.data = put(device.xp, tensor._path, storage.data, value)
+    root = tensor._root
+    history = record_it and (node is not None or root.node is not None)
+    if history:
+        steps = tensor._path[root.depth :]
+        if steps:
+            base = storage.data
+            for function, params in tensor._path[: root.depth]:
+                base = device.kernels[function](base, **params)
+            edges, values = (root.node, node), (base, value)
+            root.node = record(_copy_slices, device, values, values, edges, {"path": steps}, base, None)
+        else:
+            root.node = node
+    for reference in storage.aliases:
+        other = reference()
+        if other is None:
+            continue
+        if not backend.writable:
+            _empty(other, "_data")
+        if history and other._root is root:
+            _empty(other, "_node")
+    if not backend.writable:
+        tensor._data = value
+
+
+NO_GRAD: Final = "no_grad"
+DETACH: Final = "detach"
+
+
+def _empty(tensor: Any, slot: str) -> None:
+    try:
+        delattr(tensor, slot)
+    except AttributeError:
+        pass  # empty already
+
+
+def forward(xp: Any, path: Sequence[Step], base: Any) -> Any:
+    """Follow a path from the base."""
+    for function, params in path:
+        base = getattr(xp, function.name)(base, **params)
+    return base
+
+
+def put(xp: Any, path: Sequence[Step], base: Any, value: Any) -> Any:
+    """``base`` with the region that a path shows replaced by ``value``."""
+    between = [base]
+    for function, params in path[:-1]:
+        between.append(getattr(xp, function.name)(between[-1], **params))
+    for (function, params), operand in zip(reversed(path), reversed(between), strict=bool(path)):
+        value = function.view.put(xp, operand, value, **params)
+    return value
+
+
+def _define_copy_slices(xp: Any, base: Any, value: Any, /, *, path: Sequence[Step]) -> Any:
+    """``base`` with the region that ``path`` shows replaced by ``value``: a write through a view."""
+    return put(xp, path, base, value)
+
+
+_copy_slices: Final = Function(
+    _define_copy_slices,
+    name="copy_slices",
+    rules={
+        "base": lambda g, xp, path: put(xp, path, g, xp.zeros_like(forward(xp, path, g))),
+        "value": lambda g, xp, path: forward(xp, path, g),
+    },
+    prepare=False,
+)
