@@ -285,6 +285,9 @@ class Backend:
         """Whether the array has no values yet, because a transformation traces it."""
         return False
 
+    def adopt(self, tensor_class: type) -> None:
+        """Make a class of tensors known to the library's transformations. Called for each class there is."""
+
     def generator(self, device: Device) -> Any:
         """Give a new source of random numbers: see `polyad.ops.random.Source`."""
         raise NotImplementedError

@@ -9,13 +9,13 @@ promotes, explains.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from . import views
 from .backend import Device
 from .dtypes import CATEGORIES, DEFAULTS, DType, as_dtype, float32, int64, join_scalar, promote_types, uint64
 from .errors import DeviceError, DTypeError, OperandError, PolyadError, ShapeError
-from .function import ARRAY, OUT, Function, Rule, Sample
+from .function import ARRAY, OUT, Call, Function, Rule, Sample
 from .grad_mode import recording
 from .graph import Node, Output, Version, guard, new, next_sequence, record
 from .plugins import plugins
@@ -24,7 +24,6 @@ from .views import View, node_of, raw
 
 __all__ = ["SCALARS", "apply", "careful", "function", "in_place", "reflected"]
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 SCALARS: Final = frozenset([float, int, bool, complex])
@@ -48,7 +47,7 @@ def function(
     samples: Iterable[Sample] = (),
     rules: Mapping[str, Rule] | None = None,
     **more_rules: Rule,
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+) -> Callable[[Callable[..., R]], Call[R]]:
     """Define a differentiable function: a decorator for its signature, docstring and, where it has one, body.
 
     Arrays are the positional-only parameters, before ``/``; the others are parameters. A definition whose first
@@ -114,7 +113,7 @@ def function(
     tensor(12.)
     """
 
-    def define(definition: Callable[..., Any]) -> Callable[..., Any]:
+    def define(definition: Callable[..., R]) -> Call[R]:
         made = Function(
             definition,
             name=name,
@@ -133,15 +132,15 @@ def function(
             samples=samples,
         )
         made.view = view
-        call = _specialise(made)
+        call: Any = _specialise(made)
         call.__name__ = definition.__name__
         call.__qualname__ = made.name
         call.__module__ = definition.__module__
         call.__doc__ = definition.__doc__
-        call.__signature__ = made.signature  # type: ignore[attr-defined]
-        call.function = made  # type: ignore[attr-defined]
+        call.__signature__ = made.signature
+        call.function = made
         made.call = call
-        return call
+        return cast("Call[R]", call)
 
     return define
 

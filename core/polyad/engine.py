@@ -16,7 +16,7 @@ from .backend import Device
 from .errors import AutogradError
 from .function import ARRAY, ARRAYS, FUNCTIONS, NAMESPACE, OUT, XP
 from .grad_mode import enable_grad, no_grad
-from .graph import AccumulateGrad, Node, Output, check_guards, specs_of
+from .graph import Node, Output, check_guards, specs_of
 from .rules import sum_to
 from .tensor import Tensor, wrap
 

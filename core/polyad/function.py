@@ -24,13 +24,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from .errors import PluginError
 
-__all__ = ["FUNCTIONS", "XP", "Fails", "Function", "Registry", "Sample"]
+__all__ = ["FUNCTIONS", "XP", "Call", "Fails", "Function", "Registry", "Sample"]
 
 Rule = Callable[..., Any]
+Result = TypeVar("Result", covariant=True)
 
 # What one parameter of a rule stands for: a kind, and which input or parameter.
 ARRAY, ARRAYS, OUT, SHAPE, DTYPE, PARAMETER, NAMESPACE, POSITION, SHAPES = range(9)
@@ -258,6 +259,20 @@ class Function:
 
     def __repr__(self) -> str:
         return f"<polyad function {self.name!r} of {self.provider}>"
+
+
+class Call(Protocol[Result]):
+    """What users call: a function of tensors. Parameters go by position or name, also PyTorch's names.
+
+    Attributes
+    ----------
+    function : Function
+        Its record.
+    """
+
+    function: Function
+
+    def __call__(self, *args: Any, **params: Any) -> Result: ...
 
 
 class Registry(dict[str, Function]):

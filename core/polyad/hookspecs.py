@@ -25,7 +25,7 @@ class Hooks:
     """The hooks a plugin may implement."""
 
     @hookspec
-    def polyad_backend(self) -> Backend:  # type: ignore[empty-body]  # a specification has no body
+    def polyad_backend(self) -> Backend:
         """Make the backend. Called once, when the backend is first needed.
 
         Returns
@@ -42,11 +42,11 @@ class Hooks:
         """
 
     @hookspec
-    def polyad_functions(self) -> Iterable[Function]:  # type: ignore[empty-body]
+    def polyad_functions(self) -> Iterable[Function]:
         """Give the functions that the plugin adds to polyad's registry, made with `polyad.function`."""
 
     @hookspec
-    def polyad_kernels(self) -> Mapping[str, Mapping[str, Kernel]]:  # type: ignore[empty-body]
+    def polyad_kernels(self) -> Mapping[str, Mapping[str, Kernel]]:
         """Give kernels for particular backends: ``{backend name: {function name: kernel}}``.
 
         A kernel takes that backend's raw arrays positionally and the function's parameters by keyword, and has
@@ -54,5 +54,5 @@ class Hooks:
         """
 
     @hookspec
-    def polyad_namespaces(self) -> Mapping[str, Any]:  # type: ignore[empty-body]
+    def polyad_namespaces(self) -> Mapping[str, Any]:
         """Give modules to be reached as attributes of polyad: ``{"nn": module}``."""

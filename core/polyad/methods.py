@@ -18,10 +18,10 @@ from .ops import linalg as l
 from .ops import manipulation as m
 from .ops import reduction as r
 from .ops import transfer as t
-from .tensor import Methods, Tensor
+from .tensor import Tensor
 from .views import node_of
 
-__all__ = ["ALIASES", "IN_PLACE", "METHODS", "Methods"]
+__all__ = ["ALIASES", "IN_PLACE", "METHODS"]
 
 METHODS: Final[dict[str, Any]] = {
     **{

@@ -58,6 +58,7 @@ class Plugins:
         self._kernels: dict[str, dict[str, Kernel]] = {}
         self._namespaces: dict[str, tuple[Any, str]] = {}
         self._loaded: set[str] = set()
+        self._tensor_classes: list[type] = []
         self._lock = threading.RLock()
         self._manager: Any = None
         self.failures: dict[str, Exception] = {}
@@ -162,6 +163,8 @@ class Plugins:
                 ) from error
             self.failures.pop(name, None)
             self._backends[name] = made[0]
+            for cls in self._tensor_classes:
+                made[0].adopt(cls)
             return made[0]
 
     def add_backend(self, backend: Backend) -> None:
@@ -176,6 +179,12 @@ class Plugins:
             if backend.name in self.backend_names():
                 raise PluginError(f"there is a backend {backend.name!r} already; give this one another name")
             self._backends[backend.name] = backend
+
+    def add_tensor_class(self, cls: type) -> None:
+        """Tell the loaded backends, and those to come, of a class of tensors."""
+        self._tensor_classes.append(cls)
+        for backend in self._backends.values():
+            backend.adopt(cls)
 
     def load(self, name: str) -> None:
         """Load the op plugin of a name, if it has not been.

@@ -13,14 +13,15 @@ from .backend import Backend, Device
 from .dtypes import DType
 from .errors import AutogradError, DTypeError, OperandError, ShapeError
 from .graph import AccumulateGrad, Output, guard, new
+from .plugins import plugins
 from .printing import format_tensor
 
 if TYPE_CHECKING:
-    from .methods import Methods
+    from ._methods import Methods
 else:
 
     class Methods:
-        """Functions as methods; bound by `polyad.methods`."""
+        """Functions as methods and operators; bound by `polyad.methods`."""
 
         __slots__ = ()
 
@@ -86,6 +87,10 @@ class Tensor(Methods):
                 "polyad.empty(shape) for one of a shape"
             )
         return super().__new__(cls)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        plugins.add_tensor_class(cls)
 
     # What it is ------------------------------------------------------------------------------------------
 
@@ -445,6 +450,9 @@ class Tensor(Methods):
             raise AutogradError("pickle: only leaf tensors can be pickled; write x.detach()")
         host = self._device.backend.to_host(views.raw(self))
         return _unpickle, (type(self), host, self._device, self.requires_grad)
+
+
+plugins.add_tensor_class(Tensor)
 
 
 def wrap(data: Any, device: Device, node: Any = None) -> Tensor:

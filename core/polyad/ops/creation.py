@@ -348,7 +348,7 @@ def from_numpy(array: Any, /) -> Tensor:
 def _maker(name: str, words: str, parameters: tuple[str, ...]) -> Any:
     """The record of a function without arrays; its kernel gets a shape or numbers, and the library's dtype."""
 
-    def definition(*, shape: Any = None, dtype: Any = None) -> Tensor:  # type: ignore[empty-body]
+    def definition(*, shape: Any = None, dtype: Any = None) -> Tensor:
         pass
 
     definition.__name__ = name

@@ -40,7 +40,7 @@ def two(*domain: float, **kwargs: Any) -> list[Sample]:
 
 
 @function(takes="any", broadcasts=True, standard=True, x1=lambda g: g, x2=lambda g: g, samples=two())
-def add(x1: Operand, x2: Operand, /) -> Tensor:  # type: ignore[empty-body]
+def add(x1: Operand, x2: Operand, /) -> Tensor:
     """Sum ``x1 + x2``.
 
     Examples
@@ -52,7 +52,7 @@ def add(x1: Operand, x2: Operand, /) -> Tensor:  # type: ignore[empty-body]
 
 
 @function(takes="numeric", broadcasts=True, standard=True, x1=lambda g: g, x2=lambda g: -g, samples=two())
-def subtract(x1: Operand, x2: Operand, /) -> Tensor:  # type: ignore[empty-body]
+def subtract(x1: Operand, x2: Operand, /) -> Tensor:
     """Difference ``x1 - x2``.
 
     Examples
@@ -71,7 +71,7 @@ def subtract(x1: Operand, x2: Operand, /) -> Tensor:  # type: ignore[empty-body]
     x2=lambda g, x1: g * x1,
     samples=two(),
 )
-def multiply(x1: Operand, x2: Operand, /) -> Tensor:  # type: ignore[empty-body]
+def multiply(x1: Operand, x2: Operand, /) -> Tensor:
     """Product ``x1 * x2``.
 
     Examples
@@ -90,7 +90,7 @@ def multiply(x1: Operand, x2: Operand, /) -> Tensor:  # type: ignore[empty-body]
     x2=lambda g, x2, out: -g * out / x2,
     samples=two(0.5, 2.0),
 )
-def divide(x1: Operand, x2: Operand, /) -> Tensor:  # type: ignore[empty-body]
+def divide(x1: Operand, x2: Operand, /) -> Tensor:
     """Quotient ``x1 / x2``; integers are divided as float32.
 
     Examples
@@ -102,7 +102,7 @@ def divide(x1: Operand, x2: Operand, /) -> Tensor:  # type: ignore[empty-body]
 
 
 @function(takes="real", broadcasts=True, standard=True, differentiable=False, samples=two(0.5, 2.0))
-def floor_divide(x1: Operand, x2: Operand, /) -> Tensor:  # type: ignore[empty-body]
+def floor_divide(x1: Operand, x2: Operand, /) -> Tensor:
     """Quotient rounded down, ``x1 // x2``. Its derivative is zero wherever it exists; none is recorded.
 
     Examples
@@ -121,7 +121,7 @@ def floor_divide(x1: Operand, x2: Operand, /) -> Tensor:  # type: ignore[empty-b
     x2=lambda g, xp, x1, x2: -g * xp.floor_divide(x1, x2),
     samples=two(2.1, 2.9),
 )
-def remainder(x1: Operand, x2: Operand, /) -> Tensor:  # type: ignore[empty-body]
+def remainder(x1: Operand, x2: Operand, /) -> Tensor:
     """Remainder of the quotient rounded down, with the sign of ``x2``: ``x1 % x2``.
 
     Examples
@@ -163,7 +163,7 @@ def _power_exponent(g: Any, xp: Any, x1: Any, out: Any) -> Any:
         Sample([0.0, 2.0], [0.0, 0.0], name="0 ** 0", grad=False),
     ],
 )
-def power(x1: Operand, x2: Operand, /) -> Tensor:  # type: ignore[empty-body]
+def power(x1: Operand, x2: Operand, /) -> Tensor:
     """Power ``x1 ** x2``.
 
     Examples
@@ -175,7 +175,7 @@ def power(x1: Operand, x2: Operand, /) -> Tensor:  # type: ignore[empty-body]
 
 
 @function(takes="numeric", standard=True, x=lambda g: -g, samples=one())
-def negative(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
+def negative(x: Tensor, /) -> Tensor:
     """Each element with its sign changed, ``-x``.
 
     Examples
@@ -187,7 +187,7 @@ def negative(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
 
 
 @function(takes="numeric", standard=True, x=lambda g: g, samples=one())
-def positive(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
+def positive(x: Tensor, /) -> Tensor:
     """Each element as it is, ``+x``.
 
     Examples
@@ -209,7 +209,7 @@ def positive(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
     x=lambda g, xp, x: g * xp.conj(xp.sign(x)),
     samples=one(0.5, 2.0),
 )
-def abs_(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
+def abs_(x: Tensor, /) -> Tensor:
     """Absolute value; its derivative at 0 is taken as 0.
 
     Examples
@@ -221,7 +221,7 @@ def abs_(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
 
 
 @function(takes="numeric", standard=True, x=lambda g, xp: xp.zeros_like(g), samples=one(0.5, 2.0))
-def sign(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
+def sign(x: Tensor, /) -> Tensor:
     """Sign: -1, 0 or 1; for complex numbers ``x / abs(x)``. Its derivative is 0.
 
     Examples
@@ -233,7 +233,7 @@ def sign(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
 
 
 @function(takes="any", standard=True, x=lambda g, xp: xp.conj(g), samples=one())
-def conj(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
+def conj(x: Tensor, /) -> Tensor:
     """Complex conjugate; real numbers as they are.
 
     Examples
@@ -245,7 +245,7 @@ def conj(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
 
 
 @function(takes="numeric", gives="real", standard=True, x=lambda g, xp, x_dtype: xp.astype(g, x_dtype), samples=one())
-def real(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
+def real(x: Tensor, /) -> Tensor:
     """Real part.
 
     Examples
@@ -270,7 +270,7 @@ def _differs(g: Any, x1: Any, x2: Any, xp: Any, larger: bool) -> Any:
     x2=lambda g, x1, x2, xp: _differs(g, x2, x1, xp, True),
     samples=[*two(), Sample([1.0, 2.0], [1.0, 3.0], name="a tie", grad=False)],
 )
-def maximum(x1: Operand, x2: Operand, /) -> Tensor:  # type: ignore[empty-body]
+def maximum(x1: Operand, x2: Operand, /) -> Tensor:
     """The larger of two elements; NaN if either is. Equal elements share the gradient.
 
     Examples
@@ -289,7 +289,7 @@ def maximum(x1: Operand, x2: Operand, /) -> Tensor:  # type: ignore[empty-body]
     x2=lambda g, x1, x2, xp: _differs(g, x2, x1, xp, False),
     samples=[*two(), Sample([1.0, 2.0], [1.0, 3.0], name="a tie", grad=False)],
 )
-def minimum(x1: Operand, x2: Operand, /) -> Tensor:  # type: ignore[empty-body]
+def minimum(x1: Operand, x2: Operand, /) -> Tensor:
     """The smaller of two elements; NaN if either is. Equal elements share the gradient.
 
     Examples
@@ -370,7 +370,7 @@ clip.function = _clip_function.function  # type: ignore[attr-defined]
 
 
 @function(takes="floating", standard=True, x=lambda g, out: g * out, samples=one())
-def exp(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
+def exp(x: Tensor, /) -> Tensor:
     """Exponential ``e ** x``.
 
     Examples
@@ -382,7 +382,7 @@ def exp(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
 
 
 @function(takes="floating", standard=True, x=lambda g, x: g / x, samples=one(0.2, 3.0))
-def log(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
+def log(x: Tensor, /) -> Tensor:
     """Natural logarithm.
 
     Examples
@@ -394,7 +394,7 @@ def log(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
 
 
 @function(takes="floating", standard=True, x=lambda g, x: g / (1 + x), samples=one(-0.5, 3.0))
-def log1p(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
+def log1p(x: Tensor, /) -> Tensor:
     """Natural logarithm of ``1 + x``, accurate near 0.
 
     Examples
@@ -406,7 +406,7 @@ def log1p(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
 
 
 @function(takes="floating", standard=True, x=lambda g, out: g / (2 * out), samples=one(0.2, 3.0))
-def sqrt(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
+def sqrt(x: Tensor, /) -> Tensor:
     """Square root.
 
     Examples
@@ -418,7 +418,7 @@ def sqrt(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
 
 
 @function(takes="floating", standard=True, x=lambda g, out: g * (1 - out * out), samples=one())
-def tanh(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
+def tanh(x: Tensor, /) -> Tensor:
     """Hyperbolic tangent.
 
     Examples
@@ -430,7 +430,7 @@ def tanh(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
 
 
 @function(takes="floating", standard=True, x=lambda g, xp, x: g * xp.cos(x), samples=one())
-def sin(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
+def sin(x: Tensor, /) -> Tensor:
     """Sine of an angle in radians.
 
     Examples
@@ -442,7 +442,7 @@ def sin(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
 
 
 @function(takes="floating", standard=True, x=lambda g, xp, x: -g * xp.sin(x), samples=one())
-def cos(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
+def cos(x: Tensor, /) -> Tensor:
     """Cosine of an angle in radians.
 
     Examples
@@ -457,7 +457,7 @@ def cos(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
 
 
 def _comparison(name: str, sign: str, takes: str, words: str) -> Any:
-    def definition(x1: Operand, x2: Operand, /) -> Tensor:  # type: ignore[empty-body]
+    def definition(x1: Operand, x2: Operand, /) -> Tensor:
         pass
 
     definition.__name__ = name
@@ -492,7 +492,7 @@ greater_equal = _comparison("greater_equal", ">=", "real or bool", "at least")
 
 
 def _bits(name: str, words: str, takes: str = "integer or bool", result: str = "") -> Any:
-    def definition(x1: Operand, x2: Operand, /) -> Tensor:  # type: ignore[empty-body]
+    def definition(x1: Operand, x2: Operand, /) -> Tensor:
         pass
 
     definition.__name__ = name
@@ -534,7 +534,7 @@ bitwise_right_shift = _bits(
         Fails((2,), error=DTypeError, match="bitwise_invert takes integer or bool arrays; got float"),
     ],
 )
-def bitwise_invert(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
+def bitwise_invert(x: Tensor, /) -> Tensor:
     """Every bit inverted, ``~x``; for bools, not.
 
     Examples
@@ -546,7 +546,7 @@ def bitwise_invert(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
 
 
 def _logical(name: str, words: str, result: str) -> Any:
-    def definition(x1: Operand, x2: Operand, /) -> Tensor:  # type: ignore[empty-body]
+    def definition(x1: Operand, x2: Operand, /) -> Tensor:
         pass
 
     definition.__name__ = name
@@ -571,7 +571,7 @@ logical_xor = _logical("logical_xor", "Whether one only is true", "tensor([False
 
 
 def _test(name: str, words: str, result: str) -> Any:
-    def definition(x: Tensor, /) -> Tensor:  # type: ignore[empty-body]
+    def definition(x: Tensor, /) -> Tensor:
         pass
 
     definition.__name__ = name
@@ -612,7 +612,7 @@ isnan = _test("isnan", "Whether elements are not a number.", "tensor([False, Fal
         Fails([True, False], (3,), (3,), error=ShapeError, match=r"where: .* do not broadcast"),
     ],
 )
-def where(condition: Tensor, x1: Operand, x2: Operand, /) -> Tensor:  # type: ignore[empty-body]
+def where(condition: Tensor, x1: Operand, x2: Operand, /) -> Tensor:
     """Elements of ``x1`` where ``condition`` holds, otherwise of ``x2``.
 
     Examples

@@ -13,7 +13,7 @@ from .. import views
 from ..dispatch import SCALARS, broadcast_shapes, constant, function
 from ..dtypes import int64, join_scalar
 from ..errors import DeviceError, DTypeError, IndexOutOfRangeError, OperandError, ShapeError
-from ..function import FUNCTIONS, Fails, Sample
+from ..function import FUNCTIONS, Sample
 from ..grad_mode import recording
 from ..plugins import plugins
 from ..rules import sum_to
@@ -226,6 +226,7 @@ def _strides(shape: tuple[int, ...], strides: tuple[int, ...], *, key: Key) -> t
 
 @function(
     name="getitem",
+    prepare=False,  # keys hold numbers that change from call to call: kernels compile by their structure
     promotes=(0,),
     x=lambda g, xp, indices, key, x_shape: xp.index_scatter(g, *indices, key=key, shape=x_shape),
     samples=[
@@ -236,7 +237,7 @@ def _strides(shape: tuple[int, ...], strides: tuple[int, ...], *, key: Key) -> t
         Sample((2, 3, 4), [[0], [2]], key=(Slice(0, 2, 1), None, ARRAY), name="x[:, None, [[0], [2]]]"),
     ],
 )
-def _gather(x: Tensor, /, *indices: Tensor, key: Key) -> Tensor:  # type: ignore[empty-body]
+def _gather(x: Tensor, /, *indices: Tensor, key: Key) -> Tensor:
     """Elements at a key with index arrays: what ``x[...]`` does. A copy.
 
     Repeated indices add up in the gradient.
@@ -251,6 +252,7 @@ def _gather(x: Tensor, /, *indices: Tensor, key: Key) -> Tensor:  # type: ignore
 
 @function(
     name="slice_view",
+    prepare=False,
     check=lambda shape, *, key: {"key": key},
     view=View(lambda xp, base, new, *, key: xp.setitem(base, new, key=key), _strides),
     x=lambda g, xp, key, x_shape: xp.index_scatter(g, key=key, shape=x_shape),
@@ -262,7 +264,7 @@ def _gather(x: Tensor, /, *indices: Tensor, key: Key) -> Tensor:  # type: ignore
         Sample((3, 0), key=(Slice(1, 2, 1),), name="x[1:] of nothing"),
     ],
 )
-def slice_view(x: Tensor, /, *, key: Key) -> Tensor:  # type: ignore[empty-body]
+def slice_view(x: Tensor, /, *, key: Key) -> Tensor:
     """Elements at a key of numbers and slices: what ``x[1, ::2]`` does. A view.
 
     Examples
@@ -274,6 +276,7 @@ def slice_view(x: Tensor, /, *, key: Key) -> Tensor:  # type: ignore[empty-body]
 
 
 @function(
+    prepare=False,
     promotes=(0,),
     g=lambda g, xp, indices, key: xp.getitem(g, *indices, key=key),
     samples=[
@@ -281,7 +284,7 @@ def slice_view(x: Tensor, /, *, key: Key) -> Tensor:  # type: ignore[empty-body]
         Sample((4,), key=(1,), shape=(3, 4), name="into a row"),
     ],
 )
-def index_scatter(g: Tensor, /, *indices: Tensor, key: Key, shape: tuple[int, ...]) -> Tensor:  # type: ignore[empty-body]
+def index_scatter(g: Tensor, /, *indices: Tensor, key: Key, shape: tuple[int, ...]) -> Tensor:
     """Zeros of ``shape`` with ``g`` added at a key: the transpose of reading there.
 
     Examples
@@ -301,7 +304,7 @@ def index_scatter(g: Tensor, /, *indices: Tensor, key: Key, shape: tuple[int, ..
     standard=True,
     samples=[Sample([[0.0, 1.0], [2.0, 0.0]]), Sample((2, 3), domain="bools")],
 )
-def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:  # type: ignore[empty-body]
+def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:
     """Indices of the elements other than 0: for each dimension an int64 tensor, in row-major order.
 
     Examples
@@ -329,6 +332,7 @@ def _value_rule(g: Any, xp: Any, indices: Any, key: Key, value_shape: tuple[int,
 
 @function(
     name="setitem",
+    prepare=False,
     x=lambda g, xp, indices, key: xp.setitem(g, 0, *indices, key=key),
     value=_value_rule,
     promotes=(0, 1),
@@ -339,7 +343,7 @@ def _value_rule(g: Any, xp: Any, indices: Any, key: Key, value_shape: tuple[int,
         Sample((3, 4), (2, 1), [[0], [2]], [1, 3], key=(ARRAY, ARRAY), name="x[[[0], [2]], [1, 3]] = v"),
     ],
 )
-def _put(x: Tensor, value: Tensor, /, *indices: Tensor, key: Key) -> Tensor:  # type: ignore[empty-body]
+def _put(x: Tensor, value: Tensor, /, *indices: Tensor, key: Key) -> Tensor:
     """``x`` with the elements at a key replaced by ``value``: what ``x[...] = value`` writes.
 
     Examples

@@ -69,7 +69,7 @@ def _matmul_right(g: Any, x1: Any) -> Any:
         Fails((2, 2, 3), (3, 3, 4), error=ShapeError, match="do not broadcast"),
     ],
 )
-def matmul(x1: Tensor, x2: Tensor, /) -> Tensor:  # type: ignore[empty-body]
+def matmul(x1: Tensor, x2: Tensor, /) -> Tensor:
     """Matrix product ``x1 @ x2``: of matrices, stacks of matrices that broadcast, and vectors.
 
     Examples
@@ -120,7 +120,7 @@ def _eigh_rule(g: Any, xp: Any, out: Any) -> Any:
     x=_eigh_rule,
     samples=_SYMMETRIC,
 )
-def eigh(x: Tensor, /) -> tuple[Tensor, Tensor]:  # type: ignore[empty-body]
+def eigh(x: Tensor, /) -> tuple[Tensor, Tensor]:
     """Eigenvalues, ascending, and eigenvectors, as columns, of symmetric matrices. Reads the lower triangle.
 
     The derivative is that of Giles (2008), "Collected matrix derivative results", section 3.1. The gradient with

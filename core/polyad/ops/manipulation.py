@@ -74,7 +74,7 @@ def _to_base_shape(xp: Any, base: Any, new: Any, **params: Any) -> Any:
         Fails((2, 3), shape=(-1, -1), error=ShapeError, match="at most one length may be -1"),
     ],
 )
-def reshape(x: Tensor, /, shape: Shape) -> Tensor:  # type: ignore[empty-body]
+def reshape(x: Tensor, /, shape: Shape) -> Tensor:
     """The same elements in row-major order in another shape; one length may be -1.
 
     A view where the elements are evenly spaced, otherwise a copy, by the same rule on every backend.
@@ -189,7 +189,7 @@ def _expand_strides(shape: Shape, strides: Shape, *, axis: Shape) -> Shape:
         Fails((2, 3), axis=4, error=IndexError, match="expand_dims: axis 4 is out of range for 3 dimensions"),
     ],
 )
-def expand_dims(x: Tensor, /, axis: Axis) -> Tensor:  # type: ignore[empty-body]
+def expand_dims(x: Tensor, /, axis: Axis) -> Tensor:
     """Insert dimensions of length 1 at the positions ``axis`` of the result; PyTorch's ``unsqueeze``. A view.
 
     Examples
@@ -222,7 +222,7 @@ def _squeezed(shape: Shape, *, axis: Any = None) -> dict[str, Any]:
         Fails((2, 3), axis=0, error=ShapeError, match=r"squeeze: dimension 0 of shape \(2, 3\) has length 2"),
     ],
 )
-def squeeze(x: Tensor, /, axis: Axis = None) -> Tensor:  # type: ignore[empty-body]
+def squeeze(x: Tensor, /, axis: Axis = None) -> Tensor:
     """Remove dimensions of length 1: those of ``axis``, or all. A view.
 
     Examples
@@ -267,7 +267,7 @@ def inverse(axes: Shape) -> Shape:
         Fails((2, 3), axes=(0, 0), error=ShapeError, match="must name each of the 2 dimensions"),
     ],
 )
-def permute_dims(x: Tensor, /, axes: Sequence[int]) -> Tensor:  # type: ignore[empty-body]
+def permute_dims(x: Tensor, /, axes: Sequence[int]) -> Tensor:
     """Dimensions in another order: dimension ``i`` of the result is ``axes[i]`` of ``x``. A view.
 
     Examples
@@ -386,7 +386,7 @@ def _broadcast_strides(x: Shape, strides: Shape, /, *, shape: Shape) -> Shape:
         Fails((2, 3), shape=(3, 3), error=ShapeError, match=r"shape \(2, 3\) does not broadcast to \(3, 3\)"),
     ],
 )
-def broadcast_to(x: Tensor, /, shape: Shape) -> Tensor:  # type: ignore[empty-body]
+def broadcast_to(x: Tensor, /, shape: Shape) -> Tensor:
     """Elements repeated along dimensions of length 1 and new ones in front, without copying. A view, not written.
 
     Examples
@@ -462,7 +462,7 @@ def _part(g: Any, xp: Any, position: int, arrays_shapes: Sequence[Shape], axis: 
         Fails((2, 3), (3, 2), error=ShapeError, match=r"concat: shapes must agree except along axis 0; got \(2, 3\)"),
     ],
 )
-def concat(arrays: Sequence[Tensor], /, *, axis: int = 0) -> Tensor:  # type: ignore[empty-body]
+def concat(arrays: Sequence[Tensor], /, *, axis: int = 0) -> Tensor:
     """Join tensors along an existing axis.
 
     Examples
@@ -492,7 +492,7 @@ def _stacked(*shapes: Shape, axis: Any = 0) -> dict[str, Any]:
         Fails((2, 3), (3,), error=ShapeError, match=r"stack: all tensors must have one shape; got \(2, 3\)"),
     ],
 )
-def stack(arrays: Sequence[Tensor], /, *, axis: int = 0) -> Tensor:  # type: ignore[empty-body]
+def stack(arrays: Sequence[Tensor], /, *, axis: int = 0) -> Tensor:
     """Join tensors of one shape along a new axis.
 
     Examples

@@ -87,7 +87,7 @@ def along_axes(**kwargs: Any) -> list[Sample]:
     x=lambda g, xp, x_shape, axis, keepdims: unreduce(xp, g, x_shape, axis, keepdims),
     samples=[*along_axes(), Sample((0, 3), axis=0, name="of nothing")],
 )
-def sum_(x: Tensor, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Tensor:  # type: ignore[empty-body]
+def sum_(x: Tensor, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
     """Sum of elements along axes.
 
     Integers and bools are summed as 64-bit integers, or as ``dtype``.
@@ -107,7 +107,7 @@ def sum_(x: Tensor, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool =
     x=lambda g, xp, x_shape, axis, keepdims: unreduce(xp, g / (count(x_shape, axis) or 1), x_shape, axis, keepdims),
     samples=along_axes(),
 )
-def mean(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # type: ignore[empty-body]
+def mean(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Arithmetic mean along axes; of integers in float32.
 
     Examples
@@ -137,7 +137,7 @@ def _std_rule(g: Any, xp: Any, x: Any, out: Any, axis: Any, correction: Any, kee
     x=_var_rule,
     samples=[*along_axes(), Sample((3, 4), axis=0, correction=1)],
 )
-def var(x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:  # type: ignore[empty-body]
+def var(x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """Variance along axes: the mean of squared distances from the mean, with ``n - correction`` for ``n``.
 
     ``correction`` is 0 as in the standard and NumPy; PyTorch's default is 1.
@@ -161,7 +161,7 @@ def var(x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: b
         Sample([[1.0, 1.0], [1.0, 2.0]], axis=1, name="without spread", grad=False),
     ],
 )
-def std(x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:  # type: ignore[empty-body]
+def std(x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """Standard deviation along axes: the root of the variance (see `var`). Its derivative at 0 is taken as 0.
 
     Examples
@@ -179,7 +179,7 @@ def _extreme_rule(g: Any, xp: Any, x: Any, out: Any, axis: Any, keepdims: Any) -
 
 
 def _extreme(name: str, words: str, result: str) -> Any:
-    def definition(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # type: ignore[empty-body]
+    def definition(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
         pass
 
     definition.__name__ = name
@@ -219,7 +219,7 @@ def _choosing(name: str) -> Any:
 
 
 def _arg_extreme(name: str, words: str, result: str) -> Any:
-    def definition(x: Tensor, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:  # type: ignore[empty-body]
+    def definition(x: Tensor, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
         pass
 
     definition.__name__ = name
@@ -255,7 +255,7 @@ argmin = _arg_extreme("argmin", "smallest", "tensor([0, 1])")
 
 
 def _testing(name: str, words: str, result: str) -> Any:
-    def definition(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # type: ignore[empty-body]
+    def definition(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
         pass
 
     definition.__name__ = name

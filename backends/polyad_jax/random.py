@@ -1,0 +1,79 @@
+"""JAX's counter-based generator as a source of random numbers: a key, and how many draws were made from it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from polyad.backend import Device
+
+
+@partial(jax.jit, static_argnames=("shape", "dtype"))
+def _uniform(key: Any, count: Any, *, shape: tuple[int, ...], dtype: Any) -> Any:
+    return jax.random.uniform(jax.random.fold_in(key, count), shape, dtype)
+
+
+@partial(jax.jit, static_argnames=("shape", "dtype"))
+def _normal(key: Any, count: Any, *, shape: tuple[int, ...], dtype: Any) -> Any:
+    return jax.random.normal(jax.random.fold_in(key, count), shape, dtype)
+
+
+@partial(jax.jit, static_argnames=("shape", "dtype"))
+def _integers(key: Any, count: Any, low: Any, high: Any, *, shape: tuple[int, ...], dtype: Any) -> Any:
+    return jax.random.randint(jax.random.fold_in(key, count), shape, low, high, dtype)
+
+
+@partial(jax.jit, static_argnames="n")
+def _permutation(key: Any, count: Any, *, n: int) -> Any:
+    return jax.random.permutation(jax.random.fold_in(key, count), n).astype(jnp.int64)
+
+
+class JAXSource:
+    """Draws from `jax.random`, each draw with a key of its own.
+
+    Inside ``jax.jit`` a draw is made once, when the function is traced: pass random tensors as arguments.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self.seed(0)
+
+    def seed(self, seed: int) -> None:
+        """Start the sequence of a seed."""
+        self._seed = seed
+        signed = seed - 2**64 if seed >= 2**63 else seed  # JAX takes signed numbers of 64 bits
+        self._key = jax.device_put(jax.random.key(signed), self._device.handle)
+        self._count = 0
+
+    def _next(self) -> tuple[Any, int]:
+        self._count += 1
+        return self._key, self._count
+
+    def uniform(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Numbers in [0, 1)."""
+        return _uniform(*self._next(), shape=shape, dtype=dtype)
+
+    def normal(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Numbers of the standard normal distribution."""
+        return _normal(*self._next(), shape=shape, dtype=dtype)
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Integers in [low, high)."""
+        return _integers(*self._next(), low, high, shape=shape, dtype=dtype)
+
+    def permutation(self, n: int) -> Any:
+        """A random order."""
+        return _permutation(*self._next(), n=n)
+
+    def get_state(self) -> Any:
+        """Give seed and number of draws, which determine all that follows."""
+        return self._seed, self._count
+
+    def set_state(self, state: Any) -> None:
+        """Continue from a state."""
+        seed, count = state
+        self.seed(seed)
+        self._count = count
