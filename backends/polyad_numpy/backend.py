@@ -106,10 +106,10 @@ class NumPyBackend(Backend):
         "getitem": _gather,
         "setitem": _setitem,
         "index_scatter": _index_scatter,
-        "nonzero": lambda x: np.nonzero(x),
+        "nonzero": np.nonzero,
         "floor_divide": _divide_integers(np.floor_divide),
         "remainder": _divide_integers(np.remainder),
-        "arange": lambda start, stop, step, dtype: np.arange(start, stop, step, dtype),
+        "arange": np.arange,
         "linspace": lambda start, stop, num, dtype, endpoint: np.linspace(start, stop, num, endpoint, dtype=dtype),
         "eye": lambda n_rows, n_cols, dtype, k=0: np.eye(n_rows, n_cols, k, dtype),
     }

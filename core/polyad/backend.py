@@ -58,7 +58,7 @@ class Device:
         floating = [n for d, n in backend.dtypes.items() if d.is_differentiable]
         complex_ = [n for d, n in backend.dtypes.items() if d.is_complex]
         # The native types that a Python number joins without any change; others take the careful path.
-        self.weak: dict[type, frozenset[Any]] = {
+        self.weak: dict[Any, frozenset[Any]] = {
             float: frozenset(floating),
             int: frozenset(floating),
             bool: frozenset(self.dtypes),
@@ -204,7 +204,7 @@ class Backend:
         if own is None and function.standard:
             own = lookup(self.xp, function.name)
         if own is not None:
-            return own  # type: ignore[no-any-return]
+            return own
         body = function.body
         if body is None:
             raise BackendError(

@@ -147,7 +147,9 @@ def function(
 
 def _specialise(made: Function) -> Callable[..., Any]:
     """Choose the call that fits a function's form."""
-    simple = made.outputs == 1 and not made.sequence and not made.variadic and (made.has_rules or not made.differentiable)
+    simple = (
+        made.outputs == 1 and not made.sequence and not made.variadic and (made.has_rules or not made.differentiable)
+    )
     if made.view is not None:
         return _view(made)
     if simple and not made.params and made.required == len(made.inputs):
@@ -407,9 +409,7 @@ def _view(made: Function) -> Callable[..., Any]:
 _PYTORCH_NAMES: Final = {"dim": "axis", "keepdim": "keepdims"}
 
 
-def _named(
-    made: Function, names: Sequence[str], args: Sequence[Any], params: dict[str, Any]
-) -> dict[str, Any]:
+def _named(made: Function, names: Sequence[str], args: Sequence[Any], params: dict[str, Any]) -> dict[str, Any]:
     """Parameters by polyad's names: from positions, and from PyTorch's ``dim`` and ``keepdim``."""
     if "dim" in params or "keepdim" in params:
         renamed = {_PYTORCH_NAMES.get(key, key): value for key, value in params.items()}
@@ -453,9 +453,7 @@ def _no_operand(made: Function, position: int, value: Any) -> str:
     advice = "write polyad.tensor(...) around it"
     if value is None:
         advice = "it is missing or None"
-    return (
-        f"{made.name}: {name} is a {type(value).__name__}, {value!r:.60}; expected a tensor or a number: {advice}"
-    )
+    return f"{made.name}: {name} is a {type(value).__name__}, {value!r:.60}; expected a tensor or a number: {advice}"
 
 
 def operands(made: Function, args: Sequence[Any]) -> tuple[list[Any], Device]:
@@ -595,9 +593,7 @@ def careful(made: Function, args: Sequence[Any], params: Mapping[str, Any]) -> A
     except PolyadError:
         raise
     except Exception as error:
-        described = ", ".join(
-            f"{a.dtype.name}{list(a.shape)}" if isinstance(a, Tensor) else repr(a) for a in found
-        )
+        described = ", ".join(f"{a.dtype.name}{list(a.shape)}" if isinstance(a, Tensor) else repr(a) for a in found)
         error.add_note(f"in polyad.{made.name}({described}) of {made.provider}, on {device.where}")
         raise
     return finish(made, device, found, values, edges if needs_grad else None, merged, result)
@@ -718,7 +714,7 @@ def in_place(made: Function, name: str) -> Callable[..., Any]:
             data = raw(x)
             value = raw(other) if isinstance(other, Tensor) else other
             if (
-                (node_of(x) is None and (not isinstance(other, Tensor) or node_of(other) is None) or not recording())
+                ((node_of(x) is None and edge_of(other) is None) or not recording())
                 and (
                     (isinstance(other, Tensor) and other._device is device and value.dtype is data.dtype)
                     or (type(other) in SCALARS and data.dtype in device.weak[type(other)])
@@ -742,9 +738,7 @@ def _fits(shape: tuple[int, ...], into: tuple[int, ...]) -> bool:
     """Whether a shape broadcasts into another without growing it."""
     if shape == into:
         return True
-    return len(shape) <= len(into) and all(
-        n in (1, m) for n, m in zip(reversed(shape), reversed(into), strict=False)
-    )
+    return len(shape) <= len(into) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(into), strict=False))
 
 
 def require_like(name: str, x: Tensor, result: Tensor) -> None:
@@ -764,5 +758,3 @@ def require_like(name: str, x: Tensor, result: Tensor) -> None:
 def edge_of(x: Any) -> Any:
     """Where a tensor's gradient goes, or None."""
     return node_of(x) if isinstance(x, Tensor) else None
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import Any, Final, Literal, TypeAlias
 
 from .errors import DTypeError
@@ -120,7 +121,7 @@ ALL: Final = (
     *(float16, bfloat16, float32, float64, complex64, complex128),
 )
 BY_NAME: Final = {d.name: d for d in ALL}
-DEFAULTS: Final[dict[type, DType]] = {type(True): bool, int: int64, float: float32, complex: complex64}
+DEFAULTS: Final[dict[type, DType]] = {builtins.bool: bool, int: int64, float: float32, complex: complex64}
 """What a Python number becomes when no tensor is there to decide."""
 
 _ALIASES: Final = {"float": float32, "int": int64, "double": float64, "half": float16, "long": int64}

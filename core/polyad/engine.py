@@ -68,7 +68,7 @@ def lifted(node: Node) -> list[tuple[Any, ...] | None]:
     args: list[tuple[Any, ...] | None] = [None] * len(edges)
     assert node.args is not None
     for position, spec, _ in specs_of(node):
-        values = []
+        values: list[Any] = []
         for (kind, key), value in zip(spec.items, node.args[position] or (), strict=True):
             if kind == NAMESPACE:
                 values.append(TENSORS)
@@ -205,7 +205,7 @@ def propagate(
             g = tuple(g)
         if create_graph:
             whole = lifted(node)
-            args = [w if a is not None else None for a, w in zip(args, whole, strict=True)]
+            args = tuple(w if a is not None else None for a, w in zip(args, whole, strict=True))
             gradients: Sequence[Any] = pull(TENSORS, node, g, args)
         elif needed is None:
             gradients = node.device.pull(node, g)

@@ -272,7 +272,8 @@ class Call(Protocol[Result]):
 
     function: Function
 
-    def __call__(self, *args: Any, **params: Any) -> Result: ...
+    def __call__(self, *args: Any, **params: Any) -> Result:
+        """Run it, recorded where an operand requires a gradient."""
 
 
 class Registry(dict[str, Function]):

@@ -142,5 +142,6 @@ class set_grad_enabled(_GradMode):  # noqa: N801 - the name is PyTorch's
         pass  # set when made
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Have ``function`` run in this mode, and take back the switch made now."""
         _recording.reset(self._tokens.pop())  # as a decorator it acts inside the function alone
         return super().__call__(function)

@@ -82,9 +82,7 @@ class Node(_Edge):
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """For each input the node its gradient goes to and which of that node's outputs it was."""
-        return tuple(
-            (edge.node, edge.index) if type(edge) is Output else (edge, 0) for edge in self.edges
-        )
+        return tuple((edge.node, edge.index) if type(edge) is Output else (edge, 0) for edge in self.edges)
 
 
 class Output(_Edge):
@@ -158,7 +156,7 @@ def record(
     last = len(function.specs) - 1
     args: list[tuple[Any, ...] | None] = []
     for position, edge in enumerate(edges):
-        spec = function.specs[position if position < last else last]
+        spec = function.specs[min(position, last)]
         if edge is None or spec is None:
             args.append(None)
             continue
@@ -238,6 +236,7 @@ def specs_of(node: Node) -> list[tuple[int, Spec, Rule]]:
     for position, arg in enumerate(node.args or ()):
         if arg is not None:
             spec, rule = function.specs[min(position, last)], function.rules[min(position, last)]
-            assert spec is not None and rule is not None
+            assert spec is not None
+            assert rule is not None
             found.append((position, spec, rule))
     return found

@@ -10,14 +10,8 @@ from typing import Any, Final
 
 from . import autograd
 from .dispatch import in_place, operator, reflected
-from .dtypes import bool as bool_
-from .dtypes import complex64, complex128, float16, float32, float64, int32, int64
-from .ops import elementwise as e
-from .ops import indexing as i
-from .ops import linalg as l
-from .ops import manipulation as m
-from .ops import reduction as r
-from .ops import transfer as t
+from .dtypes import bool as bool_, complex64, complex128, float16, float32, float64, int32, int64
+from .ops import elementwise as e, indexing as i, linalg as l, manipulation as m, reduction as r, transfer as t
 from .tensor import Tensor
 from .views import node_of
 

@@ -341,6 +341,7 @@ class use_backend:  # noqa: N801 - reads as a statement
         _chosen.reset(self._tokens.pop())
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Have ``function`` run with this default."""
         import functools
 
         @functools.wraps(function)

@@ -12,9 +12,7 @@ def sum_to(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
     """Sum a gradient over the dimensions along which its input was broadcast."""
     have = g.shape
     extra = len(have) - len(shape)
-    axes = tuple(range(extra)) + tuple(
-        i + extra for i, n in enumerate(shape) if n == 1 and have[i + extra] != 1
-    )
+    axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and have[i + extra] != 1)
     if axes:
         g = xp.sum(g, axis=axes, keepdims=True)
     return xp.reshape(g, shape) if extra else g

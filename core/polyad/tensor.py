@@ -81,6 +81,7 @@ class Tensor(Methods):
     __array_priority__ = 1000
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Refuse ``Tensor(...)``, which means different things in different libraries."""
         if cls is Tensor:
             raise OperandError(
                 "Tensor(...) is not called: write polyad.tensor(data) for a new tensor, polyad.zeros(shape) or "

@@ -24,44 +24,48 @@ def _tensors(value: Any, caller: str, argument: str) -> list[Tensor]:
     return found
 
 
-def _roots(
-    outputs: list[Tensor], gradients: Sequence[Any], caller: str, create_graph: bool
-) -> list[tuple[Any, Any]]:
+def _roots(outputs: list[Tensor], gradients: Sequence[Any], caller: str, create_graph: bool) -> list[tuple[Any, Any]]:
+    """Where a pass starts: for each output its edge and the gradient that enters there."""
     if len(gradients) != len(outputs):
         raise ShapeError(f"{caller}: {len(outputs)} outputs need as many gradients; got {len(gradients)}")
     roots = []
-    for y, g in zip(outputs, gradients, strict=True):
+    for y, given in zip(outputs, gradients, strict=True):
         node = views.node_of(y)
         if node is None:
             raise AutogradError(
                 f"{caller}: the tensor of shape {y.shape} does not require a gradient and has no grad_fn, so there is "
                 f"nothing to go back through; set requires_grad=True on an input, and compute outside no_grad()"
             )
-        device = y._device
-        if g is None:
-            if y.numel() != 1:
-                raise ShapeError(
-                    f"{caller}: a gradient is implied only for a tensor of one element; this one has shape {y.shape}. "
-                    f"Pass gradient= of that shape, or write y.sum().{caller}()"
-                )
-            data = device.kernels[FUNCTIONS["ones"]](shape=y.shape, dtype=views.raw(y).dtype)
-            g = wrap(device.asarray(data), device)
-        else:
-            if not isinstance(g, Tensor):
-                raise OperandError(f"{caller}: a gradient must be a tensor; got {type(g).__name__}")
-            if g.shape != y.shape:
-                raise ShapeError(f"{caller}: the gradient has shape {g.shape}; expected {y.shape}, the tensor's own")
-            if g._device is not device:
-                raise AutogradError(
-                    f"{caller}: the gradient is on {g._device.where}; expected {device.where}. "
-                    f"Write gradient.to(device=y.device)"
-                )
-            if g.dtype != y.dtype:
-                if g.dtype.is_complex and not y.dtype.is_complex:
-                    raise DTypeError(f"{caller}: the gradient is {g.dtype.name}; expected {y.dtype.name}")
-                g = g.astype(y.dtype)
+        g = _implied(y, caller) if given is None else _checked(given, y, caller)
         roots.append((node, enter(g, y, create_graph)))
     return roots
+
+
+def _implied(y: Tensor, caller: str) -> Tensor:
+    """Give the 1 that is meant where no gradient is passed."""
+    if y.numel() != 1:
+        raise ShapeError(
+            f"{caller}: a gradient is implied only for a tensor of one element; this one has shape {y.shape}. "
+            f"Pass gradient= of that shape, or write y.sum().{caller}()"
+        )
+    device = y._device
+    return wrap(device.asarray(device.kernels[FUNCTIONS["ones"]](shape=y.shape, dtype=views.raw(y).dtype)), device)
+
+
+def _checked(g: Any, y: Tensor, caller: str) -> Tensor:
+    """Give a user's gradient of ``y`` in its type; a wrong shape or place is an error."""
+    if not isinstance(g, Tensor):
+        raise OperandError(f"{caller}: a gradient must be a tensor; got {type(g).__name__}")
+    if g.shape != y.shape:
+        raise ShapeError(f"{caller}: the gradient has shape {g.shape}; expected {y.shape}, the tensor's own")
+    if g._device is not y._device:
+        raise AutogradError(
+            f"{caller}: the gradient is on {g._device.where}; expected {y._device.where}. "
+            f"Write gradient.to(device=y.device)"
+        )
+    if g.dtype.is_complex and not y.dtype.is_complex:
+        raise DTypeError(f"{caller}: the gradient is {g.dtype.name}; expected {y.dtype.name}")
+    return g if g.dtype == y.dtype else g.astype(y.dtype)
 
 
 def backward(
@@ -113,7 +117,9 @@ def backward(
         wanted = [views.node_of(t) for t in targets]
         for t, edge in zip(targets, wanted, strict=True):
             if edge is None:
-                raise AutogradError(f"backward: inputs has a tensor of shape {t.shape} that does not require a gradient")
+                raise AutogradError(
+                    f"backward: inputs has a tensor of shape {t.shape} that does not require a gradient"
+                )
     with mode(create_graph):
         roots = _roots(outputs, given, "backward", create_graph)
         found = propagate(roots, keep=keep, create_graph=create_graph, wanted=wanted)

@@ -133,7 +133,7 @@ def _from_nested(data: Any, name: str, dtype: DTypeLike | None, where: Device) -
         kinds = {type(v) for v in values}
     if dtype is not None:
         wanted = as_dtype(dtype)
-    elif found is not None and kinds <= {type(True), int, float}:
+    elif found is not None and kinds <= {bool, int, float}:
         wanted = found
     elif not values:
         wanted = float32
@@ -244,8 +244,10 @@ def tensor(
 
 def _stacked_items(data: Any) -> Any:
     """A list of arrays of more than one element, as one array: through NumPy's protocol."""
-    if isinstance(data, (list, tuple)) and data and all(
-        not isinstance(x, (Tensor, *_NUMBERS, list, tuple)) and getattr(x, "shape", ()) for x in data
+    if (
+        isinstance(data, (list, tuple))
+        and data
+        and all(not isinstance(x, (Tensor, *_NUMBERS, list, tuple)) and getattr(x, "shape", ()) for x in data)
     ):
         return [x.tolist() for x in data]
     return data

@@ -15,7 +15,7 @@ Operand: TypeAlias = "Tensor | complex"
 
 def one(*domain: float, **kwargs: Any) -> list[Sample]:
     """Samples of a function of one array, with numbers from ``domain``."""
-    d = domain or (-2.0, 2.0)
+    d: Any = domain or (-2.0, 2.0)
     return [
         Sample((3, 4), domain=d, **kwargs),
         Sample((), domain=d, **kwargs),
@@ -475,9 +475,9 @@ def _comparison(name: str, sign: str, takes: str, words: str) -> Any:
         Sample([1.0, 2.0], [1.0, 3.0], name="equal and not"),
         Sample([1, 2], 1.5, name="integers and a number between"),
     ]
-    return function(
-        takes=takes, gives="bool", broadcasts=True, standard=True, differentiable=False, samples=samples
-    )(definition)
+    return function(takes=takes, gives="bool", broadcasts=True, standard=True, differentiable=False, samples=samples)(
+        definition
+    )
 
 
 equal = _comparison("equal", "==", "any", "equal to")
@@ -560,9 +560,9 @@ def _logical(name: str, words: str, result: str) -> Any:
     {result}
     """
     samples = [Sample((3, 1), (4,), domain="bools"), Sample((2,), (2,), domain="integers")]
-    return function(
-        takes="any", gives="bool", broadcasts=True, standard=True, differentiable=False, samples=samples
-    )(definition)
+    return function(takes="any", gives="bool", broadcasts=True, standard=True, differentiable=False, samples=samples)(
+        definition
+    )
 
 
 logical_and = _logical("logical_and", "Whether both are true", "tensor([ True, False])")

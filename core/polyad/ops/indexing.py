@@ -85,7 +85,8 @@ def parse(name: str, x: Tensor, index: Any) -> tuple[Key, list[Tensor]]:
     arrays: list[Tensor] = []
     prepared: list[Any] = []
     used = 0
-    for e in entries:
+    for entry in entries:
+        e = entry
         if not (type(e) is int or e is None or e is Ellipsis or type(e) is slice):
             e = _entry(name, x, e)
             if isinstance(e, Tensor) and e.dtype.name == "bool":
@@ -107,8 +108,7 @@ def parse(name: str, x: Tensor, index: Any) -> tuple[Key, list[Tensor]]:
         if e is None:
             key.append(None)
         elif e is Ellipsis:
-            for n in shape[dim : dim + len(shape) - used]:
-                key.append(Slice(0, n, 1))
+            key.extend(Slice(0, n, 1) for n in shape[dim : dim + len(shape) - used])
             dim += len(shape) - used
         elif isinstance(e, Tensor):
             found = _mask(name, e, shape, dim) if e.dtype.name == "bool" else [e]
@@ -149,9 +149,7 @@ def _entry(name: str, x: Tensor, e: Any) -> Any:
                 f"write index.to(device=x.device)"
             )
         found = e
-    elif isinstance(e, (bool, list)):
-        found = _asarray(e, device)
-    elif plugins.owner(e) is not None:
+    elif isinstance(e, (bool, list)) or plugins.owner(e) is not None:
         found = _asarray(e, device)
     elif hasattr(e, "__index__"):
         return e.__index__()
@@ -319,8 +317,8 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     """``x[index]``: a view for ints, slices, ``...`` and None; a copy for integer arrays and masks."""
     key, arrays = parse("x[...]", x, index)
     if arrays:
-        return _gather(x, *arrays, key=key)  # type: ignore[no-any-return]
-    return slice_view(x, key=key)  # type: ignore[no-any-return]
+        return _gather(x, *arrays, key=key)
+    return slice_view(x, key=key)
 
 
 # Writing ----------------------------------------------------------------------------------------------------
@@ -359,11 +357,12 @@ def _put(x: Tensor, value: Tensor, /, *indices: Tensor, key: Key) -> Tensor:
 def setitem(x: Tensor, index: Any, value: Any) -> None:
     """``x[index] = value``: written in place, into every alias, differentiably."""
     views.check_write(x, "x[...] = y")
-    if isinstance(index, Tensor) and index.dtype.name == "bool" and index.shape == x.shape:
-        if _is_number(value):  # no need to know how many are selected: works under tracing, and without waiting
-            chosen = FUNCTIONS["where"].call(index, _like(x, value), x)
-            views.write(x, raw(chosen), node_of(chosen), "x[mask] = y")
-            return
+    whole_mask = isinstance(index, Tensor) and index.dtype.name == "bool" and index.shape == x.shape
+    if whole_mask and _is_number(value):
+        # no need to know how many are selected: works under tracing, and without waiting
+        chosen = FUNCTIONS["where"].call(index, _like(x, value), x)
+        views.write(x, raw(chosen), node_of(chosen), "x[mask] = y")
+        return
     key, arrays = parse("x[...] = y", x, index)
     value = _like(x, value)
     device = x._device
@@ -411,7 +410,7 @@ def _like(x: Tensor, value: Any) -> Tensor:
         if value.dtype.is_complex and not dtype.is_complex:
             raise DTypeError(f"x[...] = y: a tensor of {dtype.name} cannot hold {value.dtype.name}; write y.real")
         value = FUNCTIONS["astype"].call(value, dtype)
-    return value
+    return value  # type: ignore[no-any-return]
 
 
 def _result_shape(shape: tuple[int, ...], key: Key, arrays: Sequence[Tensor]) -> tuple[int, ...]:
@@ -435,5 +434,3 @@ def _result_shape(shape: tuple[int, ...], key: Key, arrays: Sequence[Tensor]) ->
         at = places[0][1] if together else 0
         result[at:at] = common
     return tuple(result)
-
-

@@ -368,5 +368,3 @@ def randperm(
     _, where, source = _draw("randperm", (), generator, device, backend)
     drawn = finished(source.permutation(int(n)), where, False)
     return drawn if dtype is None else drawn.to(as_dtype(dtype))
-
-

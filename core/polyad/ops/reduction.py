@@ -224,7 +224,7 @@ def _arg_extreme(name: str, words: str, result: str) -> Any:
 
     definition.__name__ = name
     definition.__module__ = __name__
-    definition.__doc__ = f"""Index of the {words} element along an axis, or of the flattened array; the first among equals.
+    definition.__doc__ = f"""Index of the {words} element along an axis, or of the flattened array; the first of equals.
 
     Examples
     --------

@@ -36,7 +36,7 @@ def _astype(x: Tensor, /, *, dtype: DTypeLike) -> Tensor:
     """Elements as another type; see `astype`."""
 
 
-def astype(x: Tensor, dtype: DTypeLike, /, *, copy: bool = True) -> Tensor:
+def astype(x: Tensor, /, dtype: DTypeLike, *, copy: bool = True) -> Tensor:
     """Elements as another type. Keeps the graph.
 
     Parameters
@@ -74,10 +74,10 @@ def astype(x: Tensor, dtype: DTypeLike, /, *, copy: bool = True) -> Tensor:
         )
     if not wanted.is_differentiable:
         x = x.detach()
-    return careful(_astype.function, (x,), {"dtype": x._device.dtype(wanted)})  # type: ignore[attr-defined, no-any-return]
+    return careful(_astype.function, (x,), {"dtype": x._device.dtype(wanted)})  # type: ignore[no-any-return]
 
 
-_astype.function.call = astype  # type: ignore[attr-defined]
+_astype.function.call = astype
 
 
 @function(name="clone", x=lambda g: g, samples=[Sample((2, 3)), Sample(())])
@@ -156,7 +156,7 @@ def to_device(x: Tensor, device: Device | str, /, *, source: Any = None, **kwarg
     >>> ad.to_device(x, "cpu") is x
     True
     """
-    made: Any = _to_device.function  # type: ignore[attr-defined]
+    made: Any = _to_device.function
     origin = x._device
     target = device if isinstance(device, Device) else origin.backend.device_for(device)
     if target is origin:
@@ -173,7 +173,7 @@ def to_device(x: Tensor, device: Device | str, /, *, source: Any = None, **kwarg
     return out
 
 
-_to_device.function.call = to_device  # type: ignore[attr-defined]
+_to_device.function.call = to_device
 
 
 def to(
@@ -224,9 +224,7 @@ def to(
     for arg in args:
         if isinstance(arg, Tensor):
             dtype, device = arg.dtype, arg._device
-        elif isinstance(arg, Device):
-            device = arg
-        elif isinstance(arg, str) and arg.split(":")[0] in ("cpu", "cuda", "gpu", "tpu"):
+        elif isinstance(arg, Device) or (isinstance(arg, str) and arg.split(":")[0] in ("cpu", "cuda", "gpu", "tpu")):
             device = arg
         elif isinstance(arg, str) and arg in plugins.backend_names():
             raise DeviceError(f"to: {arg!r} is a backend, not a device; write x.to(backend={arg!r})")
@@ -254,7 +252,7 @@ def to(
     out = to_device(out, target)
     if dtype is not None:
         out = astype(out, dtype, copy=False)
-    return clone(out) if copy and out is x else out  # type: ignore[no-any-return]
+    return clone(out) if copy and out is x else out
 
 
 def cpu(x: Tensor) -> Tensor:
@@ -310,7 +308,7 @@ def copy_(x: Tensor, source: Any) -> Tensor:
     if isinstance(source, Tensor) and source._device is not x._device:
         source = to_device(source, x._device)
     value = _like(x, source)
-    made: Any = _overwrite.function  # type: ignore[attr-defined]
+    made: Any = _overwrite.function
     if len(value.shape) > x.ndim or any(
         n not in (1, m) for n, m in zip(reversed(value.shape), reversed(x.shape), strict=False)
     ):
@@ -351,7 +349,7 @@ def contiguous(x: Tensor) -> Tensor:
     """Give the tensor itself if its elements stand in row-major order, otherwise a copy."""
     if not isinstance(x, Tensor):
         raise OperandError(f"contiguous: expected a tensor; got {type(x).__name__}")
-    return x if is_contiguous(x) else clone(x)  # type: ignore[no-any-return]
+    return x if is_contiguous(x) else clone(x)
 
 
 def is_contiguous(x: Tensor) -> bool:
