@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar, cast
 
 from . import views
 from .backend import Device
+from .docstrings import complete
 from .dtypes import CATEGORIES, DEFAULTS, DType, as_dtype, float32, int64, join_scalar, promote_types, uint64
 from .errors import DeviceError, DTypeError, OperandError, PolyadError, ShapeError
 from .function import ARRAY, OUT, Call, Function, Rule, Sample
@@ -136,7 +137,7 @@ def function(
         call.__name__ = definition.__name__
         call.__qualname__ = made.name
         call.__module__ = definition.__module__
-        call.__doc__ = definition.__doc__
+        call.__doc__ = complete(made)
         call.__signature__ = made.signature
         call.function = made
         made.call = call
