@@ -6,6 +6,7 @@ Hooks fill dictionaries here; operations read dictionaries.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar, Token
@@ -13,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from .backend import Backend, Device, Kernel
-from .errors import BackendError, BackendNotInstalledError, PluginError
+from .errors import BackendError, BackendNotInstalledError, PluginError, PolyadError
 from .function import FUNCTIONS
 
 if TYPE_CHECKING:
@@ -48,19 +49,18 @@ class Plugins:
     Attributes
     ----------
     failures : dict
-        ``name -> error`` of the plugins that failed to load.
+        ``name -> error`` of the backends and plugins that failed to load.
     """
 
     def __init__(self, installed: Callable[[str], Iterable[EntryPoint]] = _installed) -> None:
         self._installed = installed
         self._index: dict[str, dict[str, list[EntryPoint]]] = {}
         self._backends: dict[str, Backend] = {}
-        self._kernels: dict[str, dict[str, Kernel]] = {}
+        self._kernels: dict[tuple[str, str], tuple[Kernel, str]] = {}
         self._namespaces: dict[str, tuple[Any, str]] = {}
         self._loaded: set[str] = set()
         self._tensor_classes: list[type] = []
         self._lock = threading.RLock()
-        self._manager: Any = None
         self.failures: dict[str, Exception] = {}
 
     # Discovery --------------------------------------------------------------------------------------------
@@ -89,7 +89,13 @@ class Plugins:
         return sorted({*self.entries(BACKENDS), *self._backends})
 
     def plugin_names(self) -> list[str]:
-        """Names of the op plugins that may load: all discovered, or those that ``POLYAD_PLUGINS`` lists."""
+        """Names of the op plugins that may load: all discovered, or those that ``POLYAD_PLUGINS`` lists.
+
+        Raises
+        ------
+        PluginError
+            If ``POLYAD_PLUGINS`` lists one that is not installed.
+        """
         names = list(self.entries(PLUGINS))
         allowed = os.environ.get("POLYAD_PLUGINS")
         if allowed is None:
@@ -103,34 +109,6 @@ class Plugins:
         return wanted
 
     # Loading ----------------------------------------------------------------------------------------------
-
-    def _register(self, plugin: Any, name: str) -> Any:
-        """Register with pluggy; returns a caller of this plugin's hooks alone."""
-        import pluggy
-
-        from .hookspecs import Hooks
-
-        if self._manager is None:
-            self._manager = pluggy.PluginManager("polyad")
-            self._manager.add_hookspecs(Hooks)
-        manager = self._manager
-        if manager.has_plugin(name):
-            manager.unregister(name=name)
-        manager.register(plugin, name=name)
-        try:
-            for hook in manager.get_hookcallers(plugin) or ():
-                if not hook.has_spec():
-                    known = ", ".join(h for h in vars(Hooks) if h.startswith("polyad_"))
-                    raise PluginError(f"there is no hook {hook.name!r}; the hooks are {known}")
-        except PluginError:
-            manager.unregister(name=name)
-            raise
-        others = [p for p in manager.get_plugins() if p is not plugin]
-
-        def call(hook: str) -> list[Any]:
-            return manager.subset_hook_caller(hook, others)()  # type: ignore[no-any-return]
-
-        return call
 
     def backend(self, name: str) -> Backend:
         """Give the backend of a name, loading it if this is the first time.
@@ -146,26 +124,36 @@ class Plugins:
         with self._lock:
             if name in self._backends:
                 return self._backends[name]
-            if not isinstance(name, str) or name not in self.entries(BACKENDS):
+            if name not in self.entries(BACKENDS):
                 known = ", ".join(repr(n) for n in self.backend_names()) or "none"
                 raise BackendError(f"unknown backend {name!r}; installed backends are {known}")
-            entry = self._entry(BACKENDS, name)
             try:
-                made = self._register(entry.load(), f"{BACKENDS}:{name}")("polyad_backend")
-                if len(made) != 1 or not isinstance(made[0], Backend) or made[0].name != name:
-                    raise PluginError(f"its hook polyad_backend must give one Backend named {name!r}; it gave {made}")
-            except Exception as error:
+                made = self._make_backend(name)
+            except BackendError as error:
                 self.failures[name] = error
-                if isinstance(error, BackendNotInstalledError):
-                    raise
-                raise BackendError(
-                    f"backend {name!r} ({entry.value} of {_origin(entry)}) failed to load: {error}"
-                ) from error
+                raise
             self.failures.pop(name, None)
-            self._backends[name] = made[0]
+            self._backends[name] = made
+            return made
+
+    def _make_backend(self, name: str) -> Backend:
+        try:
+            entry = self._entry(BACKENDS, name)
+        except PluginError as error:
+            raise BackendError(str(error)) from error
+        try:
+            made = _hooks(entry.load()).polyad_backend()
+            if len(made) != 1 or not isinstance(made[0], Backend) or made[0].name != name:
+                raise PluginError(f"its hook polyad_backend must give one Backend named {name!r}; it gave {made}")
             for cls in self._tensor_classes:
                 made[0].adopt(cls)
-            return made[0]
+        except BackendNotInstalledError:
+            raise  # its message is for the user as it stands
+        except Exception as error:
+            raise BackendError(
+                f"backend {name!r} ({entry.value} of {_origin(entry)}) failed to load: {_described(error)}"
+            ) from error
+        return made[0]
 
     def add_backend(self, backend: Backend) -> None:
         """Add a backend made in this process, without an entry point.
@@ -178,6 +166,8 @@ class Plugins:
         with self._lock:
             if backend.name in self.backend_names():
                 raise PluginError(f"there is a backend {backend.name!r} already; give this one another name")
+            for cls in self._tensor_classes:
+                backend.adopt(cls)
             self._backends[backend.name] = backend
 
     def add_tensor_class(self, cls: type) -> None:
@@ -192,32 +182,61 @@ class Plugins:
         Raises
         ------
         PluginError
-            If it fails to load, naming its distribution, or claims a name that is taken, naming both.
+            If there is none or ``POLYAD_PLUGINS`` leaves it out; if it fails to load, naming its distribution; if it
+            claims a name that is taken, naming both. Nothing of it is registered then.
         """
         with self._lock:
             if name in self._loaded:
                 return
-            entry = self._entry(PLUGINS, name)
-            origin = _origin(entry)
+            if name not in self.plugin_names():
+                why = (
+                    "POLYAD_PLUGINS leaves it out"
+                    if name in self.entries(PLUGINS)
+                    else "none of that name is installed"
+                )
+                raise PluginError(f"plugin {name!r} cannot load: {why}; those that may are {self.plugin_names()}")
             try:
-                call = self._register(entry.load(), f"{PLUGINS}:{name}")
-                functions = [f for found in call("polyad_functions") for f in found]
-                namespaces = {k: v for found in call("polyad_namespaces") for k, v in found.items()}
-                for key in namespaces:
-                    if key in self._namespaces:
-                        raise PluginError(
-                            f"two providers claim the namespace {key!r}: {self._namespaces[key][1]} and {origin}"
-                        )
-                FUNCTIONS.add([getattr(f, "function", f) for f in functions], origin)
-                for kernels in call("polyad_kernels"):
-                    for backend, table in kernels.items():
-                        self._kernels.setdefault(backend, {}).update(table)
-            except Exception as error:
+                self._register(name)
+            except PluginError as error:
                 self.failures[name] = error
-                raise PluginError(f"plugin {name!r} ({entry.value} of {origin}) failed to load: {error}") from error
+                raise
             self.failures.pop(name, None)
-            self._namespaces.update({k: (v, origin) for k, v in namespaces.items()})
             self._loaded.add(name)
+
+    def _register(self, name: str) -> None:
+        """Enter what a plugin brings into the tables, all of it or nothing."""
+        entry = self._entry(PLUGINS, name)
+        origin = _origin(entry)
+        try:
+            hooks = _hooks(entry.load())
+            functions = [getattr(f, "function", f) for found in hooks.polyad_functions() for f in found]
+            namespaces = {key: value for found in hooks.polyad_namespaces() for key, value in found.items()}
+            kernels = {
+                (backend, function): kernel
+                for found in hooks.polyad_kernels()
+                for backend, table in found.items()
+                for function, kernel in table.items()
+            }
+            for key in namespaces:
+                _unclaimed("namespace", key, self._namespaces.get(key), origin)
+            for (backend, function), kernel in kernels.items():
+                held = self._kernels.get((backend, function))
+                _unclaimed(f"kernel on backend {backend!r} of", function, held, origin)
+                if not callable(kernel):
+                    raise PluginError(
+                        f"its kernel of {function!r} on backend {backend!r} is {kernel!r}; expected a callable"
+                    )
+            own = vars(sys.modules[__package__])
+            for key in [*namespaces, *(f.name for f in functions)]:
+                if key in own and key not in FUNCTIONS:  # those in FUNCTIONS it checks itself
+                    raise PluginError(f"polyad itself has the name {key!r}, and {origin} brings it again")
+            FUNCTIONS.add(functions, origin)
+        except Exception as error:
+            raise PluginError(
+                f"plugin {name!r} ({entry.value} of {origin}) failed to load: {_described(error)}"
+            ) from error
+        self._namespaces.update({key: (value, origin) for key, value in namespaces.items()})
+        self._kernels.update({key: (kernel, origin) for key, kernel in kernels.items()})
 
     def load_all(self) -> None:
         """Load every op plugin that may load. Failures are kept in `failures`, so that one does not stop others."""
@@ -237,20 +256,26 @@ class Plugins:
         PluginError
             If the plugin of that name fails to load.
         """
-        if name in self.plugin_names():
-            self.load(name)
-        else:
-            self.load_all()
+        if name not in self._namespaces:
+            if name in self.plugin_names():
+                self.load(name)
+            else:
+                self.load_all()
         if name in self._namespaces:
             return self._namespaces[name][0]
         if name in FUNCTIONS:
             return FUNCTIONS[name].call
-        broken = "; ".join(str(e) for e in self.failures.values() if isinstance(e, PluginError))
-        raise AttributeError(f"module 'polyad' has no attribute {name!r}" + (f" ({broken})" if broken else ""))
+        reasons = [str(e) for e in self.failures.values() if isinstance(e, PluginError)]
+        if name in self.entries(PLUGINS) and name not in self.plugin_names():
+            reasons.append(f"POLYAD_PLUGINS leaves the plugin {name!r} out")
+        raise AttributeError(
+            f"module 'polyad' has no attribute {name!r}" + (f" ({'; '.join(reasons)})" if reasons else "")
+        )
 
     def kernel(self, backend: str, function: str) -> Kernel | None:
         """Find the kernel that a plugin brings for a function on a backend."""
-        return self._kernels.get(backend, {}).get(function)
+        found = self._kernels.get((backend, function))
+        return found[0] if found is not None else None
 
     def device(self, backend: str, spec: str) -> Device:
         """Give the device of a backend that a text names."""
@@ -262,6 +287,45 @@ class Plugins:
             if isinstance(array, backend.array_types):
                 return backend.device_of(array)
         return None
+
+
+def _hooks(plugin: Any) -> Any:
+    """Give a caller of one plugin's hooks: each returns the list of what the plugin's implementations returned.
+
+    Raises
+    ------
+    PluginError
+        If it implements no hook, or one that does not exist.
+    """
+    import pluggy
+
+    from .hookspecs import Hooks
+
+    manager = pluggy.PluginManager("polyad")
+    manager.add_hookspecs(Hooks)
+    manager.register(plugin)  # a manager each: a module may be both a backend and a plugin, and failures leave nothing
+    known = ", ".join(h for h in vars(Hooks) if h.startswith("polyad_"))
+    implemented = manager.get_hookcallers(plugin)
+    if not implemented:
+        raise PluginError(
+            f"{getattr(plugin, '__name__', plugin)} implements no hook; "
+            f"mark functions with polyad.hookspecs.hookimpl. The hooks are {known}"
+        )
+    for hook in implemented:
+        if not hook.has_spec():
+            raise PluginError(f"there is no hook {hook.name!r}; the hooks are {known}")
+    return manager.hook
+
+
+def _unclaimed(kind: str, name: str, held: tuple[Any, str] | None, origin: str) -> None:
+    """Raise if another provider has brought a name already."""
+    if held is not None:
+        raise PluginError(f"two providers claim the {kind} {name!r}: {held[1]} and {origin}; uninstall one of them")
+
+
+def _described(error: Exception) -> str:
+    """An error in words; the class too, where it is not polyad's own and the message may be only a name."""
+    return str(error) if isinstance(error, PolyadError) else f"{type(error).__name__}: {error}"
 
 
 plugins: Final = Plugins()
