@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from .dtypes import DType
+from .dtypes import CATEGORIES, DType
 from .errors import BackendError, DeviceError, DTypeError
 from .function import FUNCTIONS, XP, Function
 
@@ -41,7 +41,7 @@ class Device:
 
     __slots__ = (
         *("backend", "type", "index", "handle", "kernels", "xp", "plain", "array", "asarray"),
-        *("pull", "native", "dtypes", "weak", "__weakref__"),
+        *("pull", "native", "dtypes", "accepted", "weak", "_ones", "__weakref__"),
     )
 
     def __init__(self, backend: Backend, type: str, index: int | None = None, handle: Any = None) -> None:
@@ -55,6 +55,11 @@ class Device:
         self.pull = backend.pull
         self.native: Mapping[DType, Any] = backend.dtypes
         self.dtypes: dict[Any, DType] = {native: d for d, native in backend.dtypes.items()}
+        # The native types of each category of `Function.takes`
+        self.accepted = {
+            name: frozenset(native for d, native in backend.dtypes.items() if d in types)
+            for name, types in CATEGORIES.items()
+        }
         floating = [n for d, n in backend.dtypes.items() if d.is_differentiable]
         complex_ = [n for d, n in backend.dtypes.items() if d.is_complex]
         # The native types that a Python number joins without any change; others take the careful path.
@@ -64,6 +69,18 @@ class Device:
             bool: frozenset(self.dtypes),
             complex: frozenset(complex_),
         }
+
+        self._ones: dict[Any, Array] = {}
+
+    def one(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Give an array of ones, made once and never written: the gradient of a scalar with respect to itself."""
+        key = shape, dtype
+        found = self._ones.get(key)
+        if found is None:
+            found = self.asarray(self.kernels[FUNCTIONS["ones"]](shape=shape, dtype=dtype))
+            if not self.backend.is_traced(found):
+                self._ones[key] = found
+        return found
 
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"

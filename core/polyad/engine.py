@@ -6,6 +6,7 @@ Inside, gradients are the complex conjugates of those users see, so that rules a
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
@@ -15,7 +16,7 @@ from . import views
 from .backend import Device
 from .errors import AutogradError
 from .function import ARRAY, ARRAYS, FUNCTIONS, NAMESPACE, OUT, XP
-from .grad_mode import enable_grad, no_grad
+from .grad_mode import no_grad
 from .graph import Node, Output, check_guards, specs_of
 from .rules import sum_to
 from .tensor import Tensor, wrap
@@ -53,12 +54,16 @@ def pull(xp: Any, node: Any, g: Any, args: Sequence[Any]) -> list[Any]:
     rules = node.function.rules
     if len(rules) != len(args):  # one rule for any number of arrays
         rules = (rules + rules[-1:] * (len(args) - len(rules)))[: len(args)]
-    gradients = [None if arg is None else rule(g, *arg) for rule, arg in zip(rules, args, strict=True)]
     shapes = node.shapes
-    if shapes is not None:
-        for i, gradient in enumerate(gradients):
-            if gradient is not None and gradient.shape != shapes[i]:
-                gradients[i] = sum_to(xp, gradient, shapes[i])
+    if shapes is None:
+        return [None if arg is None else rule(g, *arg) for rule, arg in zip(rules, args)]  # type: ignore[misc]  # noqa: B905
+    gradients: list[Any] = []
+    for rule, arg, shape in zip(rules, args, shapes):  # noqa: B905 - of one length; strict costs time
+        if arg is None:
+            gradients.append(None)
+            continue
+        gradient = rule(g, *arg)  # type: ignore[misc]
+        gradients.append(gradient if gradient.shape == shape else sum_to(xp, gradient, shape))
     return gradients
 
 
@@ -154,41 +159,18 @@ def propagate(
     grads: dict[Any, Any] = {}
     queue: list[tuple[int, Node]] = []
     captured: dict[Any, Any] = {}
-    asked = set(wanted) if wanted is not None else None
-    needed = _needed([edge for edge, _ in roots], asked) if asked is not None else None
-
-    def arrive(edge: Any, g: Any) -> None:
-        """Add a gradient to what is already there."""
-        kind = type(edge)
-        if kind is Output:
-            node = edge.node
-            slots = grads.get(node)
-            if slots is None:
-                slots = grads[node] = [None] * node.function.outputs
-                heappush(queue, (-node.seq, node))
-            slots[edge.index] = g if slots[edge.index] is None else slots[edge.index] + g
-            _share_hooks(edge, node)
-        elif edge in grads:
-            grads[edge] = grads[edge] + g
-        else:
-            grads[edge] = g
-            if kind is Node:
-                heappush(queue, (-edge.seq, edge))
-
+    asked = None if wanted is None else set(wanted)
+    needed = None if asked is None else _needed([edge for edge, _ in roots], asked)
+    plain = needed is None and not create_graph
     for edge, g in roots:
-        arrive(edge, g)
+        _arrive(edge, g, grads, queue)
     while queue:
         node = heappop(queue)[1]
         g = grads.pop(node)
         if node.hooks is not None:
             g = _run_hooks(node, g)
         if asked is not None:
-            if node in asked:
-                captured[node] = g
-            if type(g) is list:
-                captured.update({e: g[e.index] for e in asked if type(e) is Output and e.node is node})
-            if node not in needed:  # type: ignore[operator]
-                continue
+            _capture(node, g, asked, captured)
             if not any(_target(e) in needed for e in node.edges):  # type: ignore[operator]
                 continue
         args = node.args
@@ -199,34 +181,74 @@ def propagate(
             )
         if node.guards:
             check_guards(node)
-        if needed is not None:
-            args = tuple(a if _target(e) in needed else None for a, e in zip(args, node.edges, strict=True))
         if type(g) is list:
             g = tuple(g)
-        if create_graph:
-            whole = lifted(node)
-            args = tuple(w if a is not None else None for a, w in zip(args, whole, strict=True))
-            gradients: Sequence[Any] = pull(TENSORS, node, g, args)
-        elif needed is None:
+        if plain:
             gradients = node.device.pull(node, g)
         else:
-            gradients = pull(node.device.xp, node, g, args)
+            gradients = _pull_some(node, g, args, needed, create_graph)
         if not keep:
             node.args = None
             node.guards = ()
-        for edge, gradient in zip(node.edges, gradients, strict=True):
-            if gradient is not None:
-                if type(edge) is Node and edge not in grads:  # the common case, without a call
-                    grads[edge] = gradient
-                    heappush(queue, (-edge.seq, edge))
-                else:
-                    arrive(edge, gradient)
-    for edge in [e for e in grads if e.hooks is not None]:
-        grads[edge] = _run_hooks(edge, grads[edge])
+        for edge, gradient in zip(node.edges, gradients):  # noqa: B905 - of one length; strict costs time
+            if gradient is None:
+                continue
+            if edge in grads:
+                grads[edge] = grads[edge] + gradient
+            elif type(edge) is Node:
+                grads[edge] = gradient
+                heappush(queue, (-edge.seq, edge))
+            else:
+                _arrive(edge, gradient, grads, queue)
+    for edge in grads:
+        if edge.hooks is not None:
+            grads[edge] = _run_hooks(edge, grads[edge])
     if asked is None:
         return grads
     captured.update({e: g for e, g in grads.items() if e in asked})
     return captured
+
+
+def _arrive(edge: Any, g: Any, grads: dict[Any, Any], queue: list[tuple[int, Node]]) -> None:
+    """Add a gradient to what is already at an edge."""
+    kind = type(edge)
+    if kind is Output:
+        node = edge.node
+        slots = grads.get(node)
+        if slots is None:
+            slots = grads[node] = [None] * _outputs(node)
+            heappush(queue, (-node.seq, node))
+        slots[edge.index] = g if slots[edge.index] is None else slots[edge.index] + g
+        if edge.hooks is not None:
+            _share_hooks(edge, node)
+    elif edge in grads:
+        grads[edge] = grads[edge] + g
+    else:
+        grads[edge] = g
+        if kind is Node:
+            heappush(queue, (-edge.seq, edge))
+
+
+def _outputs(node: Node) -> int:
+    return node.function.outputs
+
+
+def _capture(node: Node, g: Any, asked: set[Any], captured: dict[Any, Any]) -> None:
+    """Note the gradient of a node, or of its outputs, that was asked for."""
+    if node in asked:
+        captured[node] = g
+    if type(g) is list:
+        captured.update({e: g[e.index] for e in asked if type(e) is Output and e.node is node})
+
+
+def _pull_some(
+    node: Node, g: Any, args: tuple[Any, ...], needed: set[Any] | None, create_graph: bool
+) -> Sequence[Any]:
+    """Run a node's rules for the inputs that lead somewhere, on arrays or on Tensors."""
+    kept: Sequence[Any] = lifted(node) if create_graph else args
+    if needed is not None:
+        kept = [a if _target(e) in needed else None for a, e in zip(kept, node.edges, strict=True)]
+    return pull(TENSORS if create_graph else node.device.xp, node, g, kept)
 
 
 def _target(edge: Any) -> Any:
@@ -259,11 +281,11 @@ def _run_hooks(edge: Any, g: Any) -> Any:
 
 def _call_hooks(hooks: Sequence[Any], g: Any, device: Device) -> Any:
     recorded = isinstance(g, Tensor)
-    for hook in hooks:
-        seen = leave(g, device)
-        changed = hook(seen)
-        if changed is not None:
-            g = enter(changed, changed, recorded)
+    with contextlib.nullcontext() if recorded else no_grad():
+        for hook in hooks:
+            changed = hook(leave(g, device))
+            if changed is not None:
+                g = enter(changed, changed, recorded)
     return g
 
 
@@ -279,18 +301,13 @@ def accumulate(gradients: dict[Any, Any], create_graph: bool) -> None:
             g = leave(g, device)
             leaf.grad = g if leaf.grad is None else leaf.grad + g
             continue
-        g = device.asarray(g)
-        shared = sys.getrefcount(g) > 3  # the dictionary, the local name and the call
-        if leaf.grad is None:
-            made = leave(g, device)
-            if made._data is g:
-                made._data = device.backend.owned(g, shared)
-            leaf.grad = made
-        else:
+        if type(g) is not device.array:
+            g = device.asarray(g)
+        if leaf.grad is not None:
             with no_grad():
                 leaf.grad.add_(leave(g, device))
-
-
-def mode(create_graph: bool) -> Any:
-    """The grad mode in which rules run."""
-    return enable_grad() if create_graph else no_grad()
+        elif device.dtypes[g.dtype].is_complex:
+            leaf.grad = leave(g, device)
+        else:
+            shared = sys.getrefcount(g) > 3  # the dictionary, the local name and the call
+            leaf.grad = wrap(device.backend.owned(g, shared), device)

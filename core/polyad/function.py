@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from .errors import PluginError
 
@@ -110,11 +110,50 @@ class Fails(Sample):
         self.error, self.match = error, match
 
 
-class Spec(NamedTuple):
-    """What a rule keeps: for each of its parameters after the gradient a kind and a key."""
+_KEPT: Final = {
+    ARRAY: "values[{0}]",
+    ARRAYS: "tuple(values[{0}:])",
+    OUT: "out",
+    SHAPE: "tuple(values[{0}].shape)",
+    DTYPE: "values[{0}].dtype",
+    PARAMETER: "params[{0!r}]",
+    NAMESPACE: "device.xp",
+    POSITION: "position - {0}",
+    SHAPES: "tuple(tuple(v.shape) for v in values[{0}:])",
+}
 
-    items: tuple[tuple[int, Any], ...]
-    out: bool
+
+class Spec:
+    """What a rule keeps, read from its parameter names.
+
+    Attributes
+    ----------
+    items : tuple of (int, key)
+        For each parameter after the gradient a kind and which input or parameter it is.
+    arrays : tuple of int
+        The inputs whose arrays are kept.
+    rest : int or None
+        From this input on, all are kept.
+    out : bool
+        Whether the output is kept.
+    keep : callable
+        ``keep(device, values, params, out, position)`` gives what the rule is to get after the gradient. Compiled
+        when first used, since it runs in every recorded call.
+    """
+
+    __slots__ = ("items", "arrays", "rest", "out", "keep")
+
+    def __init__(self, items: Iterable[tuple[int, Any]]) -> None:
+        self.items = tuple(items)
+        self.arrays = tuple(sorted({key for kind, key in self.items if kind == ARRAY}))
+        self.rest: int | None = next((key for kind, key in self.items if kind == ARRAYS), None)
+        self.out = any(kind == OUT for kind, _ in self.items)
+        self.keep: Callable[..., tuple[Any, ...]] = self._compile
+
+    def _compile(self, *args: Any) -> tuple[Any, ...]:
+        kept = "".join(_KEPT[kind].format(key) + ", " for kind, key in self.items)
+        self.keep = eval(f"lambda device, values, params, out, position: ({kept})")
+        return self.keep(*args)
 
 
 class Function:
@@ -244,7 +283,7 @@ class Function:
                     f"{self.name}: a rule asks for {name!r}; a rule may ask for its inputs {list(self.inputs)}, "
                     f"'<input>_shape', '<input>_dtype', 'out', 'xp' and its parameters {list(self.params)}"
                 )
-        return Spec(tuple(items), any(kind == OUT for kind, _ in items))
+        return Spec(items)
 
     @property
     def has_rules(self) -> bool:

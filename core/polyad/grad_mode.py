@@ -5,16 +5,16 @@ The mode is a context variable, so threads and asyncio tasks each have their own
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
+
+from .scoped import scoped
 
 __all__ = ["enable_grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
 
-P = ParamSpec("P")
-R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 _recording: ContextVar[bool] = ContextVar("polyad_recording", default=True)
 recording = _recording.get  # read by every operation that has an operand with history
@@ -50,18 +50,9 @@ class _GradMode:
     ) -> None:
         _recording.reset(self._tokens.pop())
 
-    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        mode = self.mode
-
-        @functools.wraps(function)
-        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-            token = _recording.set(mode)
-            try:
-                return function(*args, **kwargs)
-            finally:
-                _recording.reset(token)
-
-        return wrapper
+    def __call__(self, function: F) -> F:
+        """Have ``function`` run in this mode."""
+        return scoped(function, _recording, self.mode)
 
 
 class _Plain(_GradMode):
@@ -131,17 +122,20 @@ class set_grad_enabled(_GradMode):  # noqa: N801 - the name is PyTorch's
     False
     """
 
-    __slots__ = ("mode",)
+    __slots__ = ("_fresh", "mode")
 
     def __init__(self, mode: bool) -> None:
         super().__init__()
         self.mode = bool(mode)
-        self._tokens.append(_recording.set(self.mode))  # takes effect as a plain call, too
+        super().__enter__()  # takes effect as a plain call, too
+        self._fresh = True
 
     def __enter__(self) -> None:
-        pass  # set when made
+        if not self._fresh:
+            super().__enter__()
+        self._fresh = False
 
-    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+    def __call__(self, function: F) -> F:
         """Have ``function`` run in this mode, and take back the switch made now."""
         _recording.reset(self._tokens.pop())  # as a decorator it acts inside the function alone
         return super().__call__(function)

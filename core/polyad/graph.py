@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from .backend import Device
 from .errors import AutogradError
-from .function import ARRAY, ARRAYS, DTYPE, NAMESPACE, OUT, PARAMETER, POSITION, SHAPE, SHAPES, Function, Rule, Spec
+from .function import Function, Rule, Spec
 
 __all__ = ["AccumulateGrad", "Node", "Output", "Version", "record"]
 
@@ -151,54 +151,18 @@ def record(
     node.function, node.device, node.edges, node.hooks = function, device, edges, None
     node.seq = next_sequence()
     node.shapes = tuple(getattr(v, "shape", ()) for v in values) if function.broadcasts else None
-    kept: set[int] = set()
-    keeps_out = False
-    last = len(function.specs) - 1
     args: list[tuple[Any, ...] | None] = []
+    guards: tuple[Any, ...] = ()
+    last = len(function.specs) - 1
     for position, edge in enumerate(edges):
-        spec = function.specs[min(position, last)]
+        spec = function.specs[position if position < last else last]
         if edge is None or spec is None:
             args.append(None)
-            continue
-        keeps_out |= spec.out
-        for kind, key in spec.items:
-            if kind == ARRAY:
-                kept.add(key)
-            elif kind == ARRAYS:
-                kept.update(range(key, len(values)))
-        args.append(tuple(_keep(kind, key, position, device, values, params, out) for kind, key in spec.items))
-    node.args = tuple(args)
-    guards: list[Any] = []
-    for key in kept:
-        if hasattr(operands[key], "_version"):
-            guards += guard(operands[key])
-    if keeps_out and result is not None:
-        guards += guard(result)
-    node.guards = tuple(guards)
+        else:
+            args.append(spec.keep(device, values, params, out, position))
+            guards += guards_of(spec, operands, result)
+    node.args, node.guards = tuple(args), guards
     return node
-
-
-def _keep(
-    kind: int, key: Any, position: int, device: Device, values: Sequence[Any], params: dict[str, Any], out: Any
-) -> Any:
-    if kind == ARRAY:
-        return values[key]
-    if kind == ARRAYS:
-        return tuple(values[key:])
-    if kind == OUT:
-        return out
-    if kind == SHAPE:
-        return tuple(values[key].shape)
-    if kind == DTYPE:
-        return values[key].dtype
-    if kind == PARAMETER:
-        return params[key]
-    if kind == NAMESPACE:
-        return device.xp
-    if kind == POSITION:
-        return position - key
-    assert kind == SHAPES
-    return tuple(tuple(v.shape) for v in values[key:])
 
 
 def guard(tensor: Any) -> tuple[Version, int]:
@@ -207,6 +171,17 @@ def guard(tensor: Any) -> tuple[Version, int]:
     if version is None:
         version = tensor._version = Version()
     return version, version.count
+
+
+def guards_of(spec: Any, operands: Sequence[Any], result: Any) -> tuple[Any, ...]:
+    """Guard the arrays that a rule keeps. Operands that are no tensors cannot be written to."""
+    guards: tuple[Any, ...] = ()
+    for i in spec.arrays if spec.rest is None else (*spec.arrays, *range(spec.rest, len(operands))):
+        if hasattr(operands[i], "_version"):
+            guards += guard(operands[i])
+    if spec.out and result is not None:
+        guards += guard(result)
+    return guards
 
 
 def check_guards(node: Node) -> None:

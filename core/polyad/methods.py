@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from . import autograd
-from .dispatch import in_place, operator, reflected
+from .operators import in_place, operator, reflected
 from .dtypes import bool as bool_, complex64, complex128, float16, float32, float64, int32, int64
 from .ops import elementwise as e, indexing as i, linalg as l, manipulation as m, reduction as r, transfer as t
 from .tensor import Tensor

@@ -11,16 +11,19 @@ import threading
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .backend import Backend, Device, Kernel
 from .errors import BackendError, BackendNotInstalledError, PluginError, PolyadError
 from .function import FUNCTIONS
+from .scoped import scoped
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 __all__ = ["Plugins", "default_device", "plugins", "use_backend"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 BACKENDS: Final = "polyad.backends"
 PLUGINS: Final = "polyad.plugins"
@@ -404,16 +407,6 @@ class use_backend:  # noqa: N801 - reads as a statement
     ) -> None:
         _chosen.reset(self._tokens.pop())
 
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def __call__(self, function: F) -> F:
         """Have ``function`` run with this default."""
-        import functools
-
-        @functools.wraps(function)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            token = _chosen.set(self._device)
-            try:
-                return function(*args, **kwargs)
-            finally:
-                _chosen.reset(token)
-
-        return wrapper
+        return scoped(function, _chosen, self._device)

@@ -6,7 +6,7 @@ What a tensor can do, its operators and methods, is bound in `polyad.methods` fr
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from . import views
 from .backend import Backend, Device
@@ -27,6 +27,8 @@ else:
 
 
 __all__ = ["Size", "Tensor", "wrap"]
+
+Kind = TypeVar("Kind", bound="Tensor")
 
 
 class Size(int):
@@ -290,6 +292,77 @@ class Tensor(Methods):
 
         with no_grad():
             views.write(self, views.raw(value), None, "data")
+
+    def set_(self, source: Tensor) -> Tensor:
+        """Make this leaf a second name for another tensor's elements, of whatever shape, type and device they are.
+
+        The tensor stays the same object, so whoever holds it, such as an optimizer, sees the new elements. It
+        requires a gradient if it did before; ``grad`` is left as it is.
+
+        Parameters
+        ----------
+        source : Tensor
+            Shares its memory from here on.
+
+        Returns
+        -------
+        Tensor
+            Itself.
+
+        Raises
+        ------
+        AutogradError
+            If this tensor is the result of a recorded operation.
+        DTypeError
+            If this tensor requires a gradient and ``source`` is of no floating-point type.
+
+        Examples
+        --------
+        >>> import polyad as ad
+        >>> x = ad.zeros(2, requires_grad=True)
+        >>> x.set_(ad.ones(2, dtype=ad.float64))
+        tensor([1., 1.], dtype=polyad.float64, requires_grad=True)
+        """
+        if not isinstance(source, Tensor):
+            not_a_tensor("set_", "source", source)
+        node = views.node_of(self)
+        if node is not None and type(node) is not AccumulateGrad:
+            raise AutogradError(f"set_: only leaf tensors can be set; this one is the result of {node.name()}")
+        if node is not None and not source.dtype.is_differentiable:
+            raise DTypeError(f"set_: the tensor requires a gradient, which {source.dtype.name} cannot have")
+        views.adopt(self, source)
+        if node is not None:
+            edge = AccumulateGrad(self)
+            edge.hooks = node.hooks
+            views.cut(self, edge)
+        return self
+
+    def as_subclass(self, cls: type[Kind]) -> Kind:
+        """Give the same elements as a tensor of a subclass of `Tensor`, sharing memory, without history.
+
+        Parameters
+        ----------
+        cls : type
+
+        Raises
+        ------
+        OperandError
+            If ``cls`` is no subclass of `Tensor`.
+
+        Examples
+        --------
+        >>> import polyad as ad
+        >>> class Weight(ad.Tensor):
+        ...     __slots__ = ()
+        >>> type(ad.ones(2).as_subclass(Weight)).__name__
+        'Weight'
+        """
+        if not (isinstance(cls, type) and issubclass(cls, Tensor)):
+            raise OperandError(f"as_subclass: expected a subclass of polyad.Tensor; got {cls!r:.60}")
+        out: Kind = new(cls)
+        out.grad = None
+        views.adopt(out, self)
+        return out
 
     @property
     def version(self) -> int:

@@ -20,7 +20,7 @@ from .function import Function
 from .grad_mode import recording
 from .graph import AccumulateGrad, Version, guard, record
 
-__all__ = ["Root", "Storage", "View", "alias", "cut", "node_of", "raw", "share", "strides_of", "viewable", "write"]
+__all__ = ["Root", "Storage", "View", "adopt", "alias", "cut", "node_of", "raw", "share", "strides_of", "viewable", "write"]
 
 Step = tuple[Function, dict[str, Any]]
 
@@ -66,12 +66,10 @@ class Storage:
         self.aliases: list[weakref.ref[Any]] = []
         self.limit = 16
 
-    def add(self, tensor: Any) -> None:
-        """Remember an alias, weakly; forget dead ones now and then."""
-        if len(self.aliases) >= self.limit:
-            self.aliases = [r for r in self.aliases if r() is not None]
-            self.limit = 2 * len(self.aliases) + 16
-        self.aliases.append(weakref.ref(tensor))
+    def prune(self) -> None:
+        """Forget aliases that are gone, so that the list stays in proportion to those that live."""
+        self.aliases = [r for r in self.aliases if r() is not None]
+        self.limit = 2 * len(self.aliases) + 16
 
 
 # Reading -------------------------------------------------------------------------------------------------
@@ -121,20 +119,8 @@ def share(tensor: Any, strides: tuple[int, ...] | None = None) -> Storage:
     tensor._path = ()
     tensor._root = Root(tensor._node)
     guard(tensor)  # from here on the version is shared
-    storage.add(tensor)
+    storage.aliases.append(weakref.ref(tensor))
     return storage
-
-
-def alias(base: Any, out: Any, function: Function, params: dict[str, Any], cut: str | None) -> None:
-    """Make ``out``, which shows part of ``base``, an alias of it. ``cut`` says why it has no history, if so."""
-    storage = base._storage
-    out._storage, out._version = storage, base._version
-    out._path = (*base._path, (function, params))
-    root = base._root
-    if cut is not None and root.cut != cut:
-        root = Root(None, len(out._path), cut)
-    out._root = root
-    storage.add(out)
 
 
 def cut(tensor: Any, node: Any) -> None:

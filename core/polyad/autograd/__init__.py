@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from .. import views
-from ..engine import accumulate, enter, leave, mode, propagate
+from ..engine import accumulate, enter, leave, propagate
 from ..errors import AutogradError, DTypeError, OperandError, ShapeError
-from ..function import FUNCTIONS
 from ..grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from ..graph import AccumulateGrad
 from ..tensor import Tensor, wrap
@@ -36,20 +37,24 @@ def _roots(outputs: list[Tensor], gradients: Sequence[Any], caller: str, create_
                 f"{caller}: the tensor of shape {y.shape} does not require a gradient and has no grad_fn, so there is "
                 f"nothing to go back through; set requires_grad=True on an input, and compute outside no_grad()"
             )
-        g = _implied(y, caller) if given is None else _checked(given, y, caller)
-        roots.append((node, enter(g, y, create_graph)))
+        if given is None:
+            g = _implied(y, caller)
+            roots.append((node, wrap(g, y._device) if create_graph else g))
+        else:
+            roots.append((node, enter(_checked(given, y, caller), y, create_graph)))
     return roots
 
 
-def _implied(y: Tensor, caller: str) -> Tensor:
-    """Give the 1 that is meant where no gradient is passed."""
-    if y.numel() != 1:
+def _implied(y: Tensor, caller: str) -> Any:
+    """Give the 1 that is meant where no gradient is passed, as a raw array."""
+    data = views.raw(y)
+    shape = tuple(data.shape)
+    if math.prod(shape) != 1:
         raise ShapeError(
-            f"{caller}: a gradient is implied only for a tensor of one element; this one has shape {y.shape}. "
+            f"{caller}: a gradient is implied only for a tensor of one element; this one has shape {shape}. "
             f"Pass gradient= of that shape, or write y.sum().{caller}()"
         )
-    device = y._device
-    return wrap(device.asarray(device.kernels[FUNCTIONS["ones"]](shape=y.shape, dtype=views.raw(y).dtype)), device)
+    return y._device.one(shape, data.dtype)
 
 
 def _checked(g: Any, y: Tensor, caller: str) -> Tensor:
@@ -120,7 +125,7 @@ def backward(
                 raise AutogradError(
                     f"backward: inputs has a tensor of shape {t.shape} that does not require a gradient"
                 )
-    with mode(create_graph):
+    with enable_grad() if create_graph else nullcontext():
         roots = _roots(outputs, given, "backward", create_graph)
         found = propagate(roots, keep=keep, create_graph=create_graph, wanted=wanted)
         if wanted is None:
@@ -191,7 +196,7 @@ def grad(
                 f"call requires_grad_() on it before computing the outputs"
             )
     keep = create_graph if retain_graph is None else retain_graph
-    with mode(create_graph):
+    with enable_grad() if create_graph else no_grad():
         roots = _roots(ys, given, "grad", create_graph)
         found = propagate(roots, keep=keep, create_graph=create_graph, wanted=edges)
         results: list[Any] = []

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from ..dispatch import function
 from ..errors import DTypeError, ShapeError
 from ..function import XP, Fails, Sample
+from ..rules import is_complex
 from ..tensor import Tensor
 
 Operand: TypeAlias = "Tensor | complex"
@@ -220,9 +221,17 @@ def abs_(x: Tensor, /) -> Tensor:
     """
 
 
-@function(takes="numeric", standard=True, x=lambda g, xp: xp.zeros_like(g), samples=one(0.5, 2.0))
+def _sign_rule(g: Any, xp: Any, x: Any, out: Any) -> Any:
+    if not is_complex(x.dtype):
+        return xp.zeros_like(g)
+    # x / abs(x) turns with x, but keeps its length: what points along it has no effect
+    size = xp.abs(x)
+    return xp.where(size == 0, 0, (g - xp.conj(out) * xp.real(g * out)) / xp.where(size == 0, 1, size))
+
+
+@function(takes="numeric", standard=True, x=_sign_rule, samples=one(0.5, 2.0))
 def sign(x: Tensor, /) -> Tensor:
-    """Sign: -1, 0 or 1; for complex numbers ``x / abs(x)``. Its derivative is 0.
+    """Sign: -1, 0 or 1; for complex numbers ``x / abs(x)``. Its derivative for real numbers is 0.
 
     Examples
     --------

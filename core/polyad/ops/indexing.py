@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from .. import views
-from ..dispatch import SCALARS, broadcast_shapes, constant, function
+from ..careful import SCALARS, broadcast_shapes, constant
+from ..dispatch import function
 from ..dtypes import int64, join_scalar
 from ..errors import DeviceError, DTypeError, IndexOutOfRangeError, OperandError, ShapeError
 from ..function import FUNCTIONS, Sample
@@ -299,6 +300,7 @@ def index_scatter(g: Tensor, /, *indices: Tensor, key: Key, shape: tuple[int, ..
     differentiable=False,
     prepare=False,
     outputs=0,
+    gives="int64",
     standard=True,
     samples=[Sample([[0.0, 1.0], [2.0, 0.0]]), Sample((2, 3), domain="bools")],
 )

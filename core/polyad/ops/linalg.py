@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..dispatch import broadcast_shapes, function
+from ..careful import broadcast_shapes
+from ..dispatch import function
 from ..errors import DTypeError, ShapeError
 from ..function import XP, Fails, Sample
 from ..tensor import Tensor

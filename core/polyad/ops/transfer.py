@@ -6,10 +6,11 @@ from typing import Any
 
 from .. import views
 from ..backend import Backend, Device
-from ..dispatch import careful, function, require_like
+from ..careful import careful
+from ..dispatch import function
 from ..dtypes import DTypeLike, as_dtype
 from ..errors import DeviceError, DTypeError, OperandError, ShapeError
-from ..function import XP, Sample
+from ..function import XP, Fails, Sample
 from ..grad_mode import recording
 from ..graph import record
 from ..plugins import plugins
@@ -276,7 +277,12 @@ def cpu(x: Tensor) -> Tensor:
     promotes=(0, 1),
     x1=lambda g, xp: xp.zeros_like(g),
     x2=lambda g: g,
-    samples=[],
+    samples=[
+        Sample((2, 3), (2, 3)),
+        Sample((2, 3), (3,)),
+        Sample((2, 3), (), name="one number"),
+        Fails((2, 3), (2,), error=ShapeError, match=r"copy: shapes \(2, 3\) and \(2,\) do not broadcast"),
+    ],
 )
 def _overwrite(xp: XP, x1: Tensor, x2: Tensor, /) -> Tensor:
     """``x2`` in the shape of ``x1``: what ``copy_`` writes."""
@@ -314,7 +320,6 @@ def copy_(x: Tensor, source: Any) -> Tensor:
     ):
         raise ShapeError(f"copy_: a source of shape {value.shape} does not broadcast to the tensor's {x.shape}")
     result = made.call(x, value)
-    require_like("copy_", x, result)
     views.write(x, raw(result), node_of(result), "copy_")
     return x
 

@@ -1,0 +1,333 @@
+"""The fast calls: from a function's record to a call specialised for its form.
+
+Each handles the usual case with attribute reads and one table look-up, and records it inline. Whatever is unusual,
+numbers of another kind, mixed types, an alias emptied by a write, a failing kernel, ends in an exception or a
+mismatch here, and `careful` does the call over again with everything checked.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Final
+
+from . import views
+from .careful import SCALARS, astype, careful, named, no_operand, with_defaults
+from .dtypes import CATEGORIES, as_dtype
+from .errors import OperandError, ShapeError
+from .function import ARRAY, FUNCTIONS, OUT, Function
+from .grad_mode import recording
+from .graph import Node, Version, guards_of, new, next_sequence
+from .tensor import Tensor
+from .views import Root, node_of, raw
+
+__all__ = ["binary_operator", "specialise"]
+
+# What a rule keeps, where it is nothing or one array: the usual cases, recorded inline.
+NOTHING, FIRST, SECOND, RESULT, OTHER = range(5)
+NO_PARAMS: Final[dict[str, Any]] = {}
+
+
+class Unusual(Exception):  # noqa: N818 - no error: it sends a call on to the careful path
+    """Something that a fast call does not handle."""
+
+
+def specialise(made: Function) -> Callable[..., Any]:
+    """Choose the call that fits a function's form."""
+    simple = made.outputs == 1 and not made.variadic and (made.has_rules or not made.differentiable)
+    if made.view is not None:
+        return _view(made)
+    if simple and not made.params and made.required == len(made.inputs):
+        if len(made.inputs) == 1:
+            return _unary(made)
+        if len(made.inputs) == 2 and len(made.promotes) == 2:
+            return _binary(made, lambda a, b: careful(made, (a, b), NO_PARAMS))
+    if simple and made.params and len(made.inputs) == 1:
+        return _parametrised(made)
+    return _general(made)
+
+
+def binary_operator(made: Function) -> Callable[..., Any]:
+    """The call of a function of two arrays as an operator: a foreign operand is left to its own class."""
+
+    def fallback(a: Any, b: Any) -> Any:
+        if type(b) in SCALARS or hasattr(b, "_device") or hasattr(b, "dtype"):
+            return careful(made, (a, b), NO_PARAMS)
+        return NotImplemented
+
+    return _binary(made, fallback)
+
+
+def _code(made: Function, position: int) -> int:
+    """Which of the usual cases a rule is."""
+    spec = made.specs[position] if made.differentiable else None
+    if spec is None or not spec.items:
+        return NOTHING
+    codes = {(ARRAY, 0): FIRST, (ARRAY, 1): SECOND, (OUT, None): RESULT}
+    return codes.get(spec.items[0], OTHER) if len(spec.items) == 1 else OTHER
+
+
+def _unary(made: Function) -> Callable[..., Any]:
+    """One array, no parameters."""
+    same, differentiable = made.gives == "same", made.differentiable
+    code, spec = _code(made, 0), made.specs[0]
+    checked = made.takes in ("real", "bool", "integer", "integer or bool", "real or bool")  # kernels take more
+
+    def call(x: Any) -> Any:
+        try:
+            data, device, edge = x._data, x._device, x._node
+            if checked:
+                raise Unusual
+            result = device.kernels[made](data)
+            if same and result.dtype is not data.dtype:
+                raise Unusual  # the library promotes otherwise
+        except Exception:
+            return careful(made, (x,), NO_PARAMS)
+        if type(result) is not device.array:
+            result = device.asarray(result)
+        out: Any = new(Tensor)
+        out._data, out._device = result, device
+        out._version = out._storage = out.grad = None
+        if edge is None or not differentiable or not recording():
+            out._node = None
+            return out
+        node: Any = new(Node)
+        node.function, node.device, node.edges, node.seq = made, device, (edge,), next_sequence()
+        node.hooks = node.shapes = None
+        if code == NOTHING:
+            node.args, node.guards = ((),), ()
+        elif code == RESULT:
+            version = out._version = Version()
+            node.args, node.guards = ((result,),), (version, 0)
+        elif code == FIRST:
+            version = x._version
+            if version is None:
+                version = x._version = Version()
+            node.args, node.guards = ((data,),), (version, version.count)
+        else:
+            node.args = (spec.keep(device, (data,), NO_PARAMS, result, 0),)  # type: ignore[union-attr]
+            node.guards = guards_of(spec, (x,), out)
+        out._node = node
+        return out
+
+    return call
+
+
+def _binary(made: Function, fallback: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """Two arrays, or an array and a number; no parameters."""
+    same, differentiable, broadcasts = made.gives == "same", made.differentiable, made.broadcasts
+    a_code, b_code = _code(made, 0), _code(made, 1)
+    a_spec, b_spec = made.specs
+    real = made.takes.startswith("real")  # kernels may compare complex numbers all the same
+
+    def call(a: Any, b: Any) -> Any:
+        try:
+            device, x, a_edge = a._device, a._data, a._node
+            dtype = x.dtype
+            kind = type(b)
+            if kind in SCALARS:
+                if dtype not in device.weak[kind]:
+                    return fallback(a, b)  # the number decides the type, or has to fit it
+                y, b_edge = b, None
+            else:
+                y, b_edge = b._data, b._node
+                if b._device is not device or y.dtype is not dtype:
+                    return fallback(a, b)
+            if real and device.dtypes[dtype].is_complex:
+                return fallback(a, b)
+            result = device.kernels[made](x, y)
+            if same and result.dtype is not dtype:
+                raise Unusual  # the library promotes otherwise
+        except Exception:
+            return fallback(a, b)
+        if type(result) is not device.array:
+            result = device.asarray(result)
+        out: Any = new(Tensor)
+        out._data, out._device = result, device
+        out._version = out._storage = out.grad = None
+        if (a_edge is None and b_edge is None) or not differentiable or not recording():
+            out._node = None
+            return out
+        node: Any = new(Node)
+        node.function, node.device, node.edges, node.seq = made, device, (a_edge, b_edge), next_sequence()
+        node.hooks = None
+        a_args = b_args = None
+        guards: tuple[Any, ...] = ()
+        if a_edge is not None:
+            if a_code == NOTHING:
+                a_args = ()
+            elif a_code == SECOND:
+                a_args = (y,)
+                if kind not in SCALARS:
+                    version = b._version
+                    if version is None:
+                        version = b._version = Version()
+                    guards = (version, version.count)
+            else:
+                a_args = a_spec.keep(device, (x, y), NO_PARAMS, result, 0)  # type: ignore[union-attr]
+                guards = guards_of(a_spec, (a, b), out)
+        if b_edge is not None:
+            if b_code == NOTHING:
+                b_args = ()
+            elif b_code == FIRST:
+                b_args = (x,)
+                version = a._version
+                if version is None:
+                    version = a._version = Version()
+                guards += (version, version.count)
+            else:
+                b_args = b_spec.keep(device, (x, y), NO_PARAMS, result, 1)  # type: ignore[union-attr]
+                guards += guards_of(b_spec, (a, b), out)
+        node.args, node.guards, node.shapes = (a_args, b_args), guards, None
+        if broadcasts and kind not in SCALARS:
+            shape, other = x.shape, y.shape
+            if shape != other:
+                node.shapes = (shape, other)
+        out._node = node
+        return out
+
+    return call
+
+
+def _cached(check: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Remember what a check made of shapes and parameters; what cannot be hashed is checked each time."""
+    remembered = lru_cache(maxsize=512, typed=True)(check)
+
+    def cached(*shapes: Any, **params: Any) -> dict[str, Any]:
+        try:
+            return remembered(*shapes, **params)
+        except TypeError:
+            return check(*shapes, **params)
+
+    return cached
+
+
+def _parametrised(made: Function) -> Callable[..., Any]:
+    """One array and parameters."""
+    names = tuple(made.params)
+    same, differentiable, accumulates = made.gives == "same", made.differentiable, made.accumulates
+    check = None if made.check is None else _cached(made.check)
+    spec = made.specs[0]
+    keeps = differentiable and spec is not None
+    accepted = None if made.takes == "any" else CATEGORIES[made.takes]
+
+    def call(x: Any, *args: Any, **params: Any) -> Any:
+        if args or params:
+            params = named(made, names, args, params)
+            if accumulates and "dtype" in params:
+                dtype = params.pop("dtype")
+                if dtype is not None and isinstance(x, Tensor):
+                    x = astype(x, as_dtype(dtype))
+        try:
+            data, device, edge = x._data, x._device, x._node
+        except AttributeError:
+            return careful(made, (x,), params)
+        params = check(data.shape, **params) if check is not None else with_defaults(made, params)
+        try:
+            if accepted is not None and device.dtypes[data.dtype] not in accepted:
+                raise Unusual
+            result = device.kernels[made](data, **params)
+            if same and result.dtype is not data.dtype:
+                raise Unusual
+        except Exception:
+            return careful(made, (x,), params)
+        if type(result) is not device.array:
+            result = device.asarray(result)
+        out: Any = new(Tensor)
+        out._data, out._device = result, device
+        out._version = out._storage = out.grad = None
+        if edge is None or not keeps or not recording():
+            out._node = None
+            return out
+        node: Any = new(Node)
+        node.function, node.device, node.edges, node.seq = made, device, (edge,), next_sequence()
+        node.hooks = node.shapes = None
+        node.args = (spec.keep(device, (data,), params, result, 0),)  # type: ignore[union-attr]
+        node.guards = guards_of(spec, (x,), out)
+        out._node = node
+        return out
+
+    return call
+
+
+def _general(made: Function) -> Callable[..., Any]:
+    """Any number of arrays, with or without parameters, rules and several outputs."""
+    names = tuple(made.params)
+    count = len(made.inputs)
+    variadic, sequence = made.variadic, made.sequence
+
+    def call(*args: Any, **params: Any) -> Any:
+        if sequence:
+            if not args or not isinstance(args[0], (list, tuple)):
+                raise OperandError(
+                    f"{made.name}{made.signature}: expected a list or tuple of tensors; got {args[:1]!r:.80}"
+                )
+            params = named(made, names, args[1:], params)
+            args = tuple(args[0])
+            if not args:
+                raise ShapeError(f"{made.name}: got an empty sequence; expected at least one tensor")
+        elif variadic:
+            params = named(made, names, (), params)
+        else:
+            params = named(made, names, args[count:], params)
+            args = args[:count]
+        return careful(made, args, params)
+
+    return call
+
+
+def _view(made: Function) -> Callable[..., Any]:
+    """One array and parameters; the result is an alias."""
+    names = tuple(made.params)
+    assert made.check is not None
+    check = _cached(made.check)
+    spec, has_rules = made.specs[0], made.has_rules
+    strides = made.view.strides
+    reshapes = made.name == "reshape"
+    broadcasts = made.broadcasts
+
+    def call(x: Any, *args: Any, **params: Any) -> Any:
+        if args or params:
+            params = named(made, names, args, params)
+        try:
+            storage, device = x._storage, x._device
+        except AttributeError:
+            raise OperandError(no_operand(made, 0, x)) from None
+        params = check(raw(x).shape, **params)
+        if storage is None:
+            storage = views.share(x)
+        elif reshapes and strides(x.shape, views.strides_of(x), **params) is None:
+            return _copied(made, x, params)  # the elements are not evenly spaced
+        data, edge, root, path = raw(x), node_of(x), x._root, (*x._path, (made, params))
+        result = device.kernels[made](data, **params)
+        if type(result) is not device.array:
+            result = device.asarray(result)
+        out: Any = new(Tensor)
+        out._data, out._device, out._storage, out._version = result, device, storage, x._version
+        out.grad = None
+        node: Any = None
+        if edge is not None and has_rules and recording():
+            node = new(Node)
+            node.function, node.device, node.edges, node.seq = made, device, (edge,), next_sequence()
+            node.hooks, node.guards = None, ()
+            node.shapes = (data.shape,) if broadcasts else None
+            node.args = (spec.keep(device, (data,), params, result, 0),)  # type: ignore[union-attr]
+        elif not has_rules:
+            root = Root(None, len(path), views.DETACH)
+        elif edge is not None:
+            root = Root(None, len(path), views.NO_GRAD)
+        out._node, out._path, out._root = node, path, root
+        aliases = storage.aliases
+        if len(aliases) >= storage.limit:
+            storage.prune()
+            aliases = storage.aliases
+        aliases.append(weakref.ref(out))
+        return out
+
+    return call
+
+
+def _copied(made: Function, x: Tensor, params: dict[str, Any]) -> Any:
+    """The result of a view function where it cannot be a view: of a copy of the operand."""
+    return made.call(FUNCTIONS["clone"].call(x), **params)

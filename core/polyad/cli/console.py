@@ -1,0 +1,92 @@
+"""What the commands share: where they print, what a missing extra says, and how a user's mistake is told."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ..errors import BackendError, DeviceError, PluginError
+from ..plugins import DEFAULT_BACKEND, plugins, use_backend
+
+__all__ = ["choose_backend", "console", "grid", "import_extra", "mistake", "state_style"]
+
+
+def console() -> Console:
+    """Make a console on standard output. It heeds ``NO_COLOR``, and prints plain text into a pipe or file."""
+    return Console(highlight=False, emoji=False, markup=False)
+
+
+def grid(*styles: str) -> Table:
+    """Make an indented table without lines: a column for each style. The last takes what room is left."""
+    table = Table.grid(padding=(0, 2, 0, 0), pad_edge=True)
+    table.add_column(width=0)  # the indentation, by its padding
+    for style in styles[:-1]:
+        table.add_column(style=style, overflow="fold")
+    table.add_column(style=styles[-1], overflow="fold", ratio=1)
+    return table
+
+
+def state_style(state: str) -> str:
+    """Colour of a state, "ready", "broken" or another."""
+    return {"ready": "green", "broken": "red"}.get(state, "yellow")
+
+
+def import_extra(module: str, extra: str, needed_for: str) -> ModuleType:
+    """Import a module that an optional dependency brings.
+
+    Parameters
+    ----------
+    module : str
+        Such as ``"sklearn.datasets"``.
+    extra : str
+        The extra of polyad that installs it.
+    needed_for : str
+        What wants it, for the message.
+
+    Raises
+    ------
+    click.ClickException
+        If it is not installed; the message gives the line that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
+            raise  # it is installed, and lacks something of its own
+        raise click.ClickException(
+            f"{needed_for} needs {error.name}, which is not installed; write: pip install 'polyad[{extra}]'"
+        ) from error
+
+
+def mistake(option: str, message: str) -> click.BadParameter:
+    """Make the error that blames an option of the running command, or the environment variable it came from."""
+    context = click.get_current_context()
+    param = next((p for p in context.command.params if p.name == option), None)
+    return click.BadParameter(message, ctx=context, param=param)
+
+
+def choose_backend(backend: str | None, device: str | None) -> use_backend:
+    """Make the context in which tensors are made on the backend and device that the user named.
+
+    Raises
+    ------
+    click.BadParameter
+        If there is no such backend or device.
+    click.ClickException
+        If the backend cannot be used here; the message says why.
+    """
+    name = backend or DEFAULT_BACKEND
+    known = plugins.backend_names()
+    if name not in known:
+        raise mistake("backend", f"unknown backend {name!r}; there are {', '.join(known)}.")
+    try:
+        return use_backend(name, device or None)
+    except DeviceError as error:
+        have = ", ".join(str(d) for d in plugins.backend(name).devices)
+        raise mistake("device", f"backend {name!r} has no device {device!r}; it has {have}.") from error
+    except (BackendError, PluginError) as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,92 @@
+"""Functions as Python's operators, and as methods that write into their tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from . import views
+from .calls import binary_operator
+from .careful import SCALARS, careful
+from .errors import DTypeError, ShapeError
+from .function import Function
+from .grad_mode import recording
+from .tensor import Tensor
+from .views import node_of, raw
+
+__all__ = ["in_place", "operator", "reflected", "require_like"]
+
+
+def operator(made: Function) -> Callable[..., Any]:
+    """The function as a binary operator: an operand it cannot take is left to the operand's own class."""
+    return binary_operator(made)
+
+
+def reflected(made: Function) -> Callable[..., Any]:
+    """The function with its operands exchanged: ``__rsub__`` of ``__sub__``."""
+
+    def op(b: Any, a: Any) -> Any:
+        if type(a) in SCALARS or hasattr(a, "dtype"):
+            return careful(made, (a, b), {})
+        return NotImplemented
+
+    return op
+
+
+def in_place(made: Function, name: str) -> Callable[..., Any]:
+    """The function as a method that writes its result into its first operand: ``add_``."""
+    inplace_name = made.name
+
+    def call(x: Any, *args: Any, **params: Any) -> Any:
+        views.check_write(x, name)
+        device = x._device
+        kernel = device.backend.inplace.get(inplace_name)
+        if kernel is not None and len(args) == 1 and not params:
+            other = args[0]
+            data = raw(x)
+            value = raw(other) if isinstance(other, Tensor) else other
+            if (
+                ((node_of(x) is None and edge_of(other) is None) or not recording())
+                and (
+                    (isinstance(other, Tensor) and other._device is device and value.dtype is data.dtype)
+                    or (type(other) in SCALARS and data.dtype in device.weak[type(other)])
+                )
+                and _fits(getattr(value, "shape", ()), data.shape)
+            ):
+                kernel(data, value)
+                views.write(x, data, None, name, written=True)
+                return x
+        result = made.call(x, *args, **params)
+        require_like(name, x, result)
+        views.write(x, raw(result), node_of(result), name)
+        return x
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"Write the result of `polyad.{made.name}` into the tensor, in place; returns the tensor."
+    return call
+
+
+def _fits(shape: tuple[int, ...], into: tuple[int, ...]) -> bool:
+    """Whether a shape broadcasts into another without growing it."""
+    if shape == into:
+        return True
+    return len(shape) <= len(into) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(into), strict=False))
+
+
+def require_like(name: str, x: Tensor, result: Tensor) -> None:
+    """Raise if ``result`` cannot be written into ``x``."""
+    if result.shape != x.shape:
+        raise ShapeError(
+            f"{name}: the result has shape {result.shape}, which does not fit into the tensor's shape {x.shape}; "
+            f"use the out-of-place form"
+        )
+    if result.dtype is not x.dtype:
+        raise DTypeError(
+            f"{name}: the result is {result.dtype.name}, which a tensor of {x.dtype.name} cannot hold; "
+            f"write x = x.astype(polyad.{result.dtype.name}) first, or use the out-of-place form"
+        )
+
+
+def edge_of(x: Any) -> Any:
+    """Where a tensor's gradient goes, or None."""
+    return node_of(x) if isinstance(x, Tensor) else None
