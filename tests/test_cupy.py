@@ -1,0 +1,616 @@
+"""The CuPy backend as far as it can be tested without a GPU; with one, the tests of every backend run on it too.
+
+The backend's code is run on NumPy arrays, in a namespace that has only what CuPy has: a function that CuPy lacks, an
+argument that it does not take and a type that it has no loop for are errors there.
+"""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import polyad as ad
+from polyad.errors import BackendError, BackendNotInstalledError, DTypeError
+from polyad.function import FUNCTIONS, Fails
+from polyad.ops.indexing import ARRAY, Slice
+from polyad.plugins import Plugins, plugins
+from polyad.testing import Sample, check_function
+
+cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
+
+from polyad_cupy.backend import CuPyBackend, version  # noqa: E402
+from polyad_cupy.kernels import inplace, kernels  # noqa: E402
+from polyad_cupy.random import KERNEL, CounterSource, splitmix64  # noqa: E402
+
+ADDABLE = ("int32", "int64", "uint32", "uint64", "float16", "float32", "float64")  # cupy._core, _scatter_op_single
+
+
+# CuPy's namespace over NumPy arrays ----------------------------------------------------------------------------
+
+
+class StrictUfunc:
+    """A NumPy ufunc that takes what CuPy's of that name takes."""
+
+    def __init__(self, ours: Any, theirs: Any) -> None:
+        self.ours, self.theirs = ours, theirs
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        theirs = self.theirs
+        assert theirs.nin <= len(args) <= theirs.nin + theirs.nout
+        assert set(kwargs) <= {"out", "dtype", "casting", "where"}
+        dtypes = [a.dtype for a in args[: theirs.nin] if hasattr(a, "dtype")]
+        loops = [loop.split("->")[0] for loop in theirs.types if "E" not in loop and "V" not in loop]
+        common = np.result_type(*dtypes)
+        if not any(all(np.can_cast(common, char) for char in loop) for loop in loops):
+            raise TypeError(f"CuPy's {theirs.name} has no loop for {common}")
+        with np.errstate(all="ignore"):
+            return self.ours(*args, **kwargs)
+
+    def at(self, array: Any, where: Any, values: Any) -> None:
+        if array.dtype.name not in ADDABLE:
+            raise TypeError(f"CuPy's add.at does not take {array.dtype}")
+        self.ours.at(array, where, values)
+
+
+class StrictNamespace:
+    """The functions of NumPy that CuPy has too, with CuPy's signatures."""
+
+    def __init__(self, ours: Any, theirs: Any) -> None:
+        self.__ours, self.__theirs = ours, theirs
+
+    def __getattr__(self, name: str) -> Any:
+        theirs = getattr(self.__theirs, name)  # what CuPy lacks raises
+        if name == "asnumpy":
+            return np.array
+        ours = getattr(self.__ours, name)
+        if isinstance(ours, types.ModuleType):
+            return StrictNamespace(ours, theirs)
+        if isinstance(theirs, cupy.ufunc):
+            return StrictUfunc(ours, theirs)
+        if not callable(theirs) or isinstance(theirs, type):
+            return ours
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                inspect.signature(theirs).bind(*args, **kwargs)
+            except TypeError as error:
+                raise AssertionError(f"cupy.{name} cannot be called so: {error}") from error
+            return ours(*args, **kwargs)
+
+        return call
+
+
+class StandIn(CuPyBackend):
+    """The CuPy backend on NumPy arrays."""
+
+    name = "cupy-stand-in"
+    xp = StrictNamespace(np, cupy)
+    array = np.ndarray
+    array_types = ()  # NumPy's arrays stay NumPy's
+    kernels = kernels(xp)
+    inplace = inplace(xp)
+
+    def device_of(self, array: Any) -> Any:
+        return self.devices[0]
+
+    def random_bits(self, start: int, n: int) -> Any:
+        return splitmix64(start, n)
+
+
+@pytest.fixture(scope="module")
+def stand_in() -> Iterator[StandIn]:
+    backend = StandIn([None])
+    plugins.add_backend(backend)
+    yield backend
+    plugins._backends.pop(backend.name)
+
+
+@pytest.fixture
+def on_stand_in(stand_in: StandIn) -> Iterator[StandIn]:
+    with ad.use_backend(stand_in.name):
+        yield stand_in
+
+
+OWN = {name: function for name, function in FUNCTIONS.items() if function.provider == "polyad"}
+SAMPLES = [pytest.param(f, s, id=f"{name}-{s!r}") for name, f in OWN.items() for s in f.samples]
+
+
+# Kernels -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_every_function_has_a_kernel(name: str) -> None:
+    backend = CuPyBackend([cupy.cuda.Device(0)])  # naming a device does not need one
+    assert callable(backend.resolve(FUNCTIONS[name], backend.devices[0]))
+
+
+@pytest.mark.parametrize("name", [n for n, f in OWN.items() if f.standard and n not in CuPyBackend.kernels])
+def test_cupy_takes_the_arguments_of_standard_functions(name: str) -> None:
+    function = OWN[name]
+    theirs: Any = cupy
+    for part in name.split("."):
+        theirs = getattr(theirs, part)
+    if isinstance(theirs, cupy.ufunc):
+        assert (theirs.nin, list(function.params)) == (len(function.inputs), [])
+        return
+    alone = function.sequence or name == "zeros_like"  # of which only rules call the record, with an array
+    arrays = [object()] * (1 if alone else len(function.inputs))
+    params = {p: None for p in function.params if not (function.accumulates and p == "dtype")}
+    inspect.signature(theirs).bind(*arrays, **params)
+
+
+@pytest.mark.parametrize(("function", "sample"), SAMPLES)
+def test_functions_on_numpy_arrays(on_stand_in: StandIn, function: Any, sample: Any) -> None:
+    check_function(function, sample, fast=True, second=False)
+
+
+def test_the_stand_in_is_strict() -> None:
+    xp = StandIn.xp
+    with pytest.raises(AttributeError, match="vecdot"):
+        _ = xp.vecdot
+    with pytest.raises(AssertionError, match=r"cupy\.var cannot be called so.*correction"):
+        xp.var(np.ones(3), correction=1)
+    with pytest.raises(TypeError, match=r"logical_not has no loop for complex64"):
+        xp.logical_not(np.ones(3, np.complex64))
+    with pytest.raises(TypeError, match=r"add\.at does not take complex64"):
+        xp.add.at(np.ones(3, np.complex64), [0], 1)
+
+
+FLOATS = np.array([-7.5, -5.0, -1.0, -0.3, -0.0, 0.0, 0.3, 1.0, 5.0, 7.5, np.inf, -np.inf, np.nan])
+
+
+@pytest.mark.parametrize("name", ["remainder", "floor_divide"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_float_division_is_numpys(name: str, dtype: str) -> None:
+    a, b = (x.astype(dtype) for x in np.meshgrid(FLOATS, FLOATS))
+    kernel = kernels(np)[name]
+    with np.errstate(all="ignore"):
+        got, expected = kernel(a, b), getattr(np, name)(a, b)
+        np.testing.assert_array_equal(got, expected)
+        assert got.dtype == dtype
+        if name == "remainder":
+            np.testing.assert_array_equal(np.signbit(got), np.signbit(expected) | (np.isnan(got) & np.signbit(got)))
+        np.testing.assert_array_equal(kernel(a, 0.1), getattr(np, name)(a, 0.1))
+        np.testing.assert_array_equal(kernel(1.0, b), getattr(np, name)(1.0, b))
+
+
+def test_cupys_own_remainder_would_not_do() -> None:
+    assert 1.0 - np.floor(1.0 / 0.1) * 0.1 != 1.0 % 0.1  # the reason for a kernel
+
+
+@pytest.mark.parametrize("name", ["remainder", "floor_divide"])
+def test_integers_are_left_to_cupy_which_gives_0_for_division_by_0(name: str) -> None:
+    calls: list[str] = []
+    xp = types.SimpleNamespace(**{name: lambda a, b: calls.append(name), "argmax": None, "argmin": None})
+    kernels(xp)[name](np.array([1, 2]), np.array([0, 1]))
+    assert calls == [name]
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "int64", "float16", "float32", "complex64", "complex128"])
+def test_repeated_indices_add_up_in_every_type(dtype: str) -> None:
+    g = (np.arange(6).reshape(3, 2) + (1j if "complex" in dtype else 0)).astype(dtype)
+    where = np.array([1, 0, 1])
+    expected = np.zeros((3, 2), dtype)
+    np.add.at(expected, where, g)
+    got = kernels(StandIn.xp)["index_scatter"](g, where, key=(ARRAY,), shape=(3, 2))
+    assert got.dtype == dtype
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_real_is_no_alias(dtype: str) -> None:
+    x = np.ones(3, dtype)
+    kernels(np)["real"](x)[:] = 5
+    np.testing.assert_array_equal(x, 1)
+
+
+@pytest.mark.parametrize("name", ["argmax", "argmin"])
+def test_positions_are_of_the_one_int64(name: str) -> None:
+    longlong = types.SimpleNamespace(argmax=None, argmin=None)
+    setattr(longlong, name, lambda x, axis, keepdims: np.array([1, 0], np.longlong))
+    assert kernels(longlong)[name](np.ones((2, 2)), axis=1).dtype is np.dtype("int64")
+
+
+@pytest.mark.parametrize("name", ["logical_and", "logical_or", "logical_xor"])
+def test_logic_of_complex_numbers(on_stand_in: StandIn, name: str) -> None:
+    x, y = [0j, 1j, 1 + 0j], [1j, 1j, 0j]
+    got = getattr(ad, name)(ad.tensor(x), ad.tensor(y))
+    assert got.tolist() == getattr(np, name)(x, y).tolist()
+    assert ad.logical_not(ad.tensor(x)).tolist() == [True, False, False]
+
+
+def test_where_takes_pythons_bools(on_stand_in: StandIn) -> None:
+    assert ad.where(True, ad.tensor([1.0]), 2.0).tolist() == [1.0]
+
+
+def test_a_write_that_overlaps_reads_first(on_stand_in: StandIn) -> None:
+    class Shares(StrictNamespace):
+        asked = 0
+
+        def may_share_memory(self, a: Any, b: Any) -> bool:
+            type(self).asked += 1
+            return np.may_share_memory(a, b)
+
+    x = np.arange(5.0)
+    written: list[Any] = []
+
+    class Target(np.ndarray):
+        def __setitem__(self, key: Any, value: Any) -> None:
+            written.append(value)
+
+    inplace(Shares(np, cupy))["setitem"](x.view(Target), x[:-1], key=(Slice(1, 4, 1),))
+    on_stand_in.write(x.view(Target), x[::-1])
+    assert Shares.asked == 1
+    assert not any(np.may_share_memory(x, value) for value in written)
+    on_stand_in.write(x.view(Target), other := np.ones(5))
+    assert written[-1] is other  # what does not overlap is not copied
+
+
+def test_training_on_the_stand_in(on_stand_in: StandIn) -> None:
+    """Views, in-place writes, reductions, matmul and backward together, against NumPy."""
+
+    def program(x: Any, w: Any) -> Any:
+        h = ad.tanh(x @ w)
+        h = h * (h > 0)
+        y = h[[0, 0, 2]].sum(axis=1) + h.mT[0, :3]
+        return (y**2).mean() + h.max() + h.var(correction=1)
+
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(4, 3)), rng.normal(size=(3, 5))
+    results = []
+    for name in ("numpy", on_stand_in.name):
+        x, w = (ad.tensor(v, backend=name, requires_grad=True) for v in (a, b))
+        loss = program(x, w)
+        loss.backward()
+        with ad.no_grad():
+            w -= 0.1 * w.grad
+        results.append((loss.item(), x.grad.numpy(), w.detach().numpy()))
+    for got, expected in zip(results[1], results[0], strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-12)
+
+
+# Transfers -----------------------------------------------------------------------------------------------------
+
+
+def test_from_host_copies_into_row_major_native_order(stand_in: StandIn) -> None:
+    device = stand_in.devices[0]
+    for source in (np.arange(6.0).reshape(2, 3).T, np.arange(3, dtype=">f4"), np.array(1.5)):
+        got = stand_in.from_host(source, device, copy=False)
+        assert got.flags.c_contiguous
+        assert got.dtype.isnative
+        assert not np.may_share_memory(got, source)
+        np.testing.assert_array_equal(got, source)
+
+
+@pytest.mark.parametrize("source", [np.array(["a"]), np.array([None]), np.zeros(2, "datetime64[s]")])
+def test_from_host_of_a_strange_type(stand_in: StandIn, source: Any) -> None:
+    with pytest.raises(DTypeError, match=r"has no polyad type on backend 'cupy-stand-in'.*convert it to one of bool"):
+        stand_in.from_host(source, stand_in.devices[0], copy=True)
+
+
+def test_owned_copies_views_and_shared_arrays(stand_in: StandIn) -> None:
+    x = np.arange(6.0).reshape(2, 3).copy()
+    assert stand_in.owned(x, shared=False) is x
+    assert stand_in.contiguous(x) is x
+    for array, shared in ((x, True), (x[0], False), (np.asfortranarray(x), False)):
+        got = stand_in.owned(array, shared)
+        assert got is not array
+        assert got.flags.c_contiguous
+        assert got.base is None
+    assert stand_in.contiguous(x.T).flags.c_contiguous
+    assert stand_in.strides(x[:, ::2]) == (3, 2)
+
+
+def test_one_number_is_filled_in_on_the_device(stand_in: StandIn) -> None:
+    got = stand_in.from_flat([2**64 - 1], (), np.dtype("uint64"), stand_in.devices[0])
+    assert (got.shape, got.dtype, int(got)) == ((), np.uint64, 2**64 - 1)
+
+
+def test_tensors_move_between_backends(on_stand_in: StandIn) -> None:
+    x = ad.tensor([1.0, 2.0], requires_grad=True)
+    y = x.to(backend="numpy") * 3
+    y.to(device=x.device).sum().backward()
+    assert x.grad.tolist() == [3.0, 3.0]
+    assert x.grad.device is x.device
+
+
+def test_dtypes_leave_out_bfloat16(on_stand_in: StandIn) -> None:
+    with pytest.raises(DTypeError, match="backend 'cupy-stand-in' has no bfloat16"):
+        ad.zeros(2, dtype=ad.bfloat16)
+
+
+# Several GPUs --------------------------------------------------------------------------------------------------
+
+
+class FakeDevice:
+    """Stands for `cupy.cuda.Device`: entering makes it the current one."""
+
+    current = 0
+    log: list[str]
+
+    def __init__(self, id: int, log: list[str]) -> None:
+        self.id, self.log, self.before = id, log, [0]
+
+    def __enter__(self) -> None:
+        self.before.append(FakeDevice.current)
+        self.log.append(f"enter {self.id}")
+        FakeDevice.current = self.id
+
+    def __exit__(self, *args: Any) -> None:
+        FakeDevice.current = self.before.pop()
+
+    def synchronize(self) -> None:
+        self.log.append(f"wait {self.id}")
+
+
+class TwoGPUs(StandIn):
+    name = "two-gpus"
+    xp: Any = types.SimpleNamespace(
+        cuda=types.SimpleNamespace(get_device_id=lambda: FakeDevice.current), array=np.array, full=np.full
+    )
+
+
+@pytest.fixture
+def two_gpus() -> Iterator[TwoGPUs]:
+    log: list[str] = []
+    FakeDevice.current = 0
+    yield TwoGPUs([FakeDevice(0, log), FakeDevice(1, log)])
+    assert FakeDevice.current == 0
+
+
+def test_devices_are_named_by_index(two_gpus: TwoGPUs) -> None:
+    assert [str(d) for d in two_gpus.devices] == ["cuda:0", "cuda:1"]
+    assert two_gpus.device_for("cuda:1") is two_gpus.devices[1]
+    assert two_gpus.device_for("cuda") is two_gpus.devices[0]
+    with pytest.raises(ad.errors.DeviceError, match="no device 'cuda:2'; it has 'cuda:0', 'cuda:1'"):
+        two_gpus.device_for("cuda:2")
+
+
+def test_kernels_run_on_their_device(two_gpus: TwoGPUs) -> None:
+    here, there = two_gpus.devices
+    log = here.handle.log
+
+    def kernel(x: int, *, y: int) -> tuple[int, int]:
+        return FakeDevice.current, x + y
+
+    assert two_gpus.place(kernel, here)(1, y=2) == (0, 3)
+    assert log == []  # current already
+    assert two_gpus.place(kernel, there)(1, y=2) == (1, 3)
+    assert log == ["enter 1"]
+
+
+def test_with_one_gpu_kernels_run_as_they_are(stand_in: StandIn) -> None:
+    def kernel() -> None:
+        pass
+
+    assert stand_in.place(kernel, stand_in.devices[0]) is kernel
+
+
+def test_rules_run_on_their_device(two_gpus: TwoGPUs) -> None:
+    seen = []
+
+    def rule(g: Any) -> Any:
+        seen.append(FakeDevice.current)
+        return g
+
+    node = types.SimpleNamespace(
+        device=two_gpus.devices[1], args=((),), shapes=None, function=types.SimpleNamespace(rules=(rule,))
+    )
+    assert two_gpus.devices[1].pull is not None
+    two_gpus.devices[1].pull(node, np.ones(2))
+    assert seen == [1]
+
+
+def test_creation_and_random_numbers_are_made_on_their_device(two_gpus: TwoGPUs) -> None:
+    log = two_gpus.devices[1].handle.log
+    two_gpus.from_flat([1.0, 2.0], (2,), np.dtype("float32"), two_gpus.devices[1])
+    two_gpus.from_host(np.ones(2), two_gpus.devices[1], copy=True)
+    two_gpus.generator(two_gpus.devices[1]).uniform((2,), np.dtype("float32"))
+    assert log == ["enter 1"] * 3
+
+
+def test_a_move_between_gpus_waits_for_both(two_gpus: TwoGPUs) -> None:
+    here, there = two_gpus.devices
+    got = two_gpus.move(np.arange(6.0).reshape(2, 3).T, here, there)
+    assert here.handle.log == ["wait 0", "enter 1", "wait 1"]
+    assert got.flags.c_contiguous
+
+
+# Random numbers ------------------------------------------------------------------------------------------------
+
+
+def test_splitmix64_gives_the_published_numbers() -> None:
+    # of the reference implementation, seed 1234567: rosettacode.org/wiki/Pseudo-random_numbers/Splitmix64
+    expected = [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+        4593380528125082431,
+        16408922859458223821,
+    ]
+    assert splitmix64(1234567, 5).tolist() == expected
+
+
+def test_the_cuda_kernel_is_the_same_function() -> None:
+    """Its body has one meaning in C and, with 64 bits kept, in Python."""
+    start = 2**63 + 12345
+    body = KERNEL.replace("static_cast<unsigned long long>(i)", "i").replace("unsigned long long s", "s")
+    body = body.replace("ULL", "").replace(";", "")
+    lines = [f"{left} = ({right}) % 2**64" for left, right in (s.split(" = ") for s in body.strip().splitlines())]
+    got = []
+    for i in range(4):
+        names = {"start": start, "i": i}
+        exec("\n".join(lines), names)
+        got.append(names["z"])
+    assert got == splitmix64(start, 4).tolist()
+
+
+@pytest.fixture
+def source() -> CounterSource:
+    made = CounterSource(np, splitmix64)
+    made.seed(42)
+    return made
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_uniform_numbers(source: CounterSource, dtype: str) -> None:
+    x = source.uniform((100, 1000), np.dtype(dtype))
+    assert (x.shape, x.dtype) == ((100, 1000), np.dtype(dtype))
+    assert x.min() >= 0
+    assert x.max() < 1
+    counts = np.histogram(x.astype(float), bins=64, range=(0, 1))[0]
+    chi2 = ((counts - x.size / 64) ** 2 / (x.size / 64)).sum()
+    assert 30 < chi2 < 110  # 63 degrees of freedom: beyond this once in ten thousand
+    assert abs(np.corrcoef(x.ravel()[:-1].astype(float), x.ravel()[1:].astype(float))[0, 1]) < 0.015
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_normal_numbers(source: CounterSource, dtype: str) -> None:
+    x = source.normal((333, 301), np.dtype(dtype))  # an odd number of them
+    assert (x.shape, x.dtype) == ((333, 301), np.dtype(dtype))
+    x = x.astype(float).ravel()
+    moments = [(x**k).mean() for k in (1, 2, 3, 4)]
+    np.testing.assert_allclose(moments, [0, 1, 0, 3], atol=0.08)
+    inside = [(abs(x) < k).mean() for k in (1, 2, 3)]
+    np.testing.assert_allclose(inside, [0.682689, 0.954500, 0.997300], atol=0.005)
+    assert abs(np.corrcoef(x[: len(x) // 2], x[len(x) // 2 : 2 * (len(x) // 2)])[0, 1]) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0, 7), (-3, 4), (-(2**63), 2**63), (2**62, 2**62 + 7), (-(2**63), -(2**63) + 7)]
+)
+def test_integers(source: CounterSource, low: int, high: int) -> None:
+    x = source.integers(low, high, (7000,), np.dtype("int64"))
+    assert x.dtype == np.int64
+    assert low <= int(x.min())
+    assert int(x.max()) < high
+    if high - low == 7:
+        counts = np.bincount([v - low for v in x.tolist()], minlength=7)
+        assert ((counts - 1000) ** 2 / 1000).sum() < 27.9  # 6 degrees of freedom: beyond this once in ten thousand
+    else:
+        assert 0.4 < (x < 0).mean() < 0.6
+
+
+def test_permutations(source: CounterSource) -> None:
+    seen = {tuple(source.permutation(3).tolist()) for _ in range(200)}
+    assert len(seen) == 6
+    assert sorted(source.permutation(1000).tolist()) == list(range(1000))
+
+
+def test_empty_and_single_draws(source: CounterSource) -> None:
+    for shape in ((), (0,), (2, 0)):
+        assert source.uniform(shape, np.dtype("float32")).shape == shape
+        assert source.normal(shape, np.dtype("float64")).shape == shape
+        assert source.integers(0, 2, shape, np.dtype("int64")).shape == shape
+
+
+def test_a_state_restores_what_follows(source: CounterSource) -> None:
+    source.normal((5,), np.dtype("float32"))
+    state = source.get_state()
+
+    def draws() -> list[Any]:
+        f = np.dtype("float32")
+        return [source.normal((3,), f).tolist(), source.uniform((3,), f).tolist(), source.permutation(9).tolist()]
+
+    first = draws()
+    second = draws()
+    source.set_state(state)
+    assert draws() == first != second
+
+
+def test_random_tensors_on_the_stand_in(on_stand_in: StandIn) -> None:
+    g = ad.Generator().manual_seed(7)
+    a, state, b = ad.randn(3, generator=g), g.get_state(), ad.randint(0, 9, (4,), generator=g)
+    g.set_state(state)
+    assert ad.randint(0, 9, (4,), generator=g).tolist() == b.tolist()
+    assert ad.randn(3, generator=g.manual_seed(7)).tolist() == a.tolist()
+
+
+# Where there is no GPU -----------------------------------------------------------------------------------------
+
+no_gpu = pytest.mark.skipif(cupy.is_available(), reason="this machine has a GPU")
+gpu = pytest.mark.skipif(not cupy.is_available(), reason="needs a GPU that CuPy can use")
+
+
+@no_gpu
+def test_without_a_gpu_the_error_says_why_each_time() -> None:
+    for _ in range(2):
+        with pytest.raises(BackendError, match=r"backend 'cupy' .*CuPy 1\d\.\S+ finds no GPU that it can use: .*cuda"):
+            ad.use_backend("cupy")
+    assert "cupy" in plugins.backend_names()
+    assert ad.ones(2).backend.name == "numpy"
+
+
+def test_without_cupy_the_error_has_the_pip_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(
+        BackendNotInstalledError, match=r"pip install 'polyad\[cuda13\]'.*pip install 'polyad\[cuda12\]'"
+    ):
+        Plugins().backend("cupy")
+
+
+def test_a_broken_cupy_is_not_taken_for_a_missing_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    (tmp_path / "cupy.py").write_text("raise ImportError('libcudart.so.13: cannot open shared object file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "cupy")
+    with pytest.raises(BackendError, match=r"CuPy is installed, but cannot be imported: libcudart\.so\.13"):
+        Plugins().backend("cupy")
+
+
+def test_importing_polyad_does_not_import_cupy() -> None:
+    code = "import sys, polyad, polyad_cupy; polyad.ones(2); sys.exit('cupy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_versions_in_words() -> None:
+    assert (version(13020), version(12090), version(0)) == ("13.2", "12.9", "0.0")
+
+
+# Where there is one --------------------------------------------------------------------------------------------
+
+
+@gpu
+@pytest.mark.parametrize("start", [0, 2**63, 2**64 - 1])
+def test_random_bits_on_the_gpu_are_those_of_numpy(start: int) -> None:
+    got = plugins.backend("cupy").random_bits(start, 100_003)
+    np.testing.assert_array_equal(cupy.asnumpy(got), splitmix64(start, 100_003))
+
+
+@gpu
+@pytest.mark.parametrize(("function", "sample"), [p for p in SAMPLES if not isinstance(p.values[1], Fails)])
+def test_functions_on_the_gpu_agree_with_the_stand_in(stand_in: StandIn, function: Any, sample: Sample) -> None:
+    from polyad.testing import assert_close, call_sample, sample_arguments
+
+    for dtype in (ad.float32, ad.float64):
+        results = []
+        for name in (stand_in.name, "cupy"):
+            with ad.use_backend(name) as device:
+                results.append(call_sample(function, sample, sample_arguments(sample, dtype, device=device)))
+        pairs = zip(*(r if isinstance(r, tuple) else (r,) for r in results), strict=True)
+        for expected, got in pairs:
+            assert_close(got, expected, equal_nan=True, rtol=1e-5, atol=1e-5)
+
+
+@gpu
+def test_what_overlaps_on_the_gpu() -> None:
+    with ad.use_backend("cupy"):
+        x = ad.arange(100_000)
+        x[1:] = x[:-1]
+        assert x[:4].tolist() == [0, 0, 1, 2]
+        assert x[-1].item() == 99_998
+        x[1:].add_(x[:-1])
+        assert x[:5].tolist() == [0, 0, 1, 3, 5]
+
+
+@gpu
+def test_describe_names_the_gpus() -> None:
+    words = plugins.backend("cupy").describe()
+    assert words["cupy"] == cupy.__version__
+    assert "GiB" in words["cuda:0"]
