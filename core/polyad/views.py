@@ -20,7 +20,19 @@ from .function import Function
 from .grad_mode import recording
 from .graph import AccumulateGrad, Version, guard, record
 
-__all__ = ["Root", "Storage", "View", "adopt", "alias", "cut", "node_of", "raw", "share", "strides_of", "viewable", "write"]
+__all__ = [
+    "Root",
+    "Storage",
+    "View",
+    "adopt",
+    "cut",
+    "node_of",
+    "raw",
+    "share",
+    "strides_of",
+    "viewable",
+    "write",
+]
 
 Step = tuple[Function, dict[str, Any]]
 
@@ -121,6 +133,17 @@ def share(tensor: Any, strides: tuple[int, ...] | None = None) -> Storage:
     guard(tensor)  # from here on the version is shared
     storage.aliases.append(weakref.ref(tensor))
     return storage
+
+
+def adopt(tensor: Any, source: Any) -> None:
+    """Make a tensor a second name for another's elements, with a history of its own, none as yet."""
+    storage = source._storage if source._storage is not None else share(source)
+    tensor._data, tensor._device, tensor._node = raw(source), source._device, None
+    tensor._storage, tensor._version, tensor._path = storage, source._version, source._path
+    tensor._root = Root(None, len(source._path))
+    if len(storage.aliases) >= storage.limit:
+        storage.prune()
+    storage.aliases.append(weakref.ref(tensor))
 
 
 def cut(tensor: Any, node: Any) -> None:
