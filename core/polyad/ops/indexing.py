@@ -275,6 +275,7 @@ def slice_view(x: Tensor, /, *, key: Key) -> Tensor:
 
 
 @function(
+    takes="numeric",
     prepare=False,
     promotes=(0,),
     g=lambda g, xp, indices, key: xp.getitem(g, *indices, key=key),

@@ -31,7 +31,10 @@ def _cast_back(g: Any, xp: Any, x_dtype: Any) -> Any:
     gives="given",
     standard=True,
     x=_cast_back,
-    samples=[Sample((2, 3), dtype="float64", name="to float64")],
+    samples=[
+        Sample((2, 3), dtype="complex128", name="to complex128"),
+        Fails([[1j]], dtype="float64", error=DTypeError, match="astype: .* would drop the imaginary part"),
+    ],
 )
 def _astype(x: Tensor, /, *, dtype: DTypeLike) -> Tensor:
     """Elements as another type; see `astype`."""
@@ -131,7 +134,7 @@ def _to_device(xp: XP, x: Tensor, /, *, source: Device, device: Device) -> Tenso
     return source.backend.move(x, source, device)  # type: ignore[no-any-return]
 
 
-def to_device(x: Tensor, device: Device | str, /, *, source: Any = None, **kwargs: Any) -> Tensor:
+def to_device(x: Tensor, /, device: Device | str, *, source: Any = None) -> Tensor:
     """Bring a tensor to another device, of its own or another backend. Keeps the graph.
 
     Parameters

@@ -79,17 +79,17 @@ def from_numbers(values: list[Any], dtype: DType, shape: tuple[int, ...], device
 
 def _drawn(shape: tuple[int, ...], domain: Any, dtype: DType, draw: random.Random) -> tuple[list[Any], DType]:
     """Random numbers from a domain, and the type they are for."""
+    low, high = _DOMAIN if domain is None or isinstance(domain, str) else domain
     if domain == "bools" or dtype is bool_:
         domain, dtype = "bools", bool_
     elif "integer" in dtype.kind:
         domain = "integers"
     elif domain == "integers":
         dtype = int64
-    low, high = _DOMAIN if domain is None or isinstance(domain, str) else domain
 
     def number() -> Any:
         if domain == "bools":
-            return draw.random() < 0.5
+            return low > 0 or draw.random() < 0.5  # a domain without 0 has no False
         if domain == "integers":
             return draw.randint(1, 5)
         x = draw.uniform(low, high)

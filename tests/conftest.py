@@ -1,0 +1,50 @@
+"""What all tests share: the backend they run on.
+
+``POLYAD_TEST_BACKENDS="numpy,jax"`` restricts the tests that run on every backend to those named.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+# Compiling takes most of JAX's time here, so what was compiled is kept from run to run. Read when JAX is imported.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+import pytest
+
+import polyad as ad
+from polyad.backend import Backend
+from polyad.errors import BackendError
+from polyad.plugins import plugins
+
+ALL = ("numpy", "jax", "cupy")
+
+
+def chosen_backends() -> list[str]:
+    """The backends that the environment names, or all."""
+    named = os.environ.get("POLYAD_TEST_BACKENDS")
+    names = list(ALL) if named is None else [n.strip() for n in named.split(",") if n.strip()]
+    for name in names:
+        if name not in plugins.backend_names():
+            raise pytest.UsageError(
+                f"POLYAD_TEST_BACKENDS names {name!r}; installed backends are {', '.join(plugins.backend_names())}"
+            )
+    return names
+
+
+@pytest.fixture(scope="session", params=chosen_backends())
+def loaded_backend(request: pytest.FixtureRequest) -> Backend:
+    """Each backend in turn; the test is skipped, with the reason, where one cannot be had."""
+    try:
+        return plugins.backend(request.param)
+    except BackendError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def backend(loaded_backend: Backend) -> Iterator[Backend]:
+    """Each backend in turn, as the one that new tensors are made on."""
+    with ad.use_backend(loaded_backend.name):
+        yield loaded_backend
