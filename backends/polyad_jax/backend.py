@@ -123,11 +123,11 @@ class JAXBackend(Backend):
 
         return placed
 
-    def pull(self, node: Node, g: Any) -> Sequence[Any]:
+    def pull(self, node: Node, g: Any) -> Sequence[Any] | None:
         """Run all rules of a node as one compiled function of the arrays; whatever else they keep is fixed in it."""
         function = node.function
         if not function.prepare:
-            return super().pull(node, g)
+            return None
         arrays: list[Any] = []
         fixed: list[Any] = []
         layout = specs_of(node)

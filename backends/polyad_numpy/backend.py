@@ -30,6 +30,18 @@ def _mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return np.add.reduce(x, axis, None, None, keepdims) / x.dtype.type(n)
 
 
+def _matmul(a: Any, b: Any) -> Any:
+    if a.ndim <= 2 and b.ndim <= 2 and a.ndim and b.ndim:
+        return a.dot(b)  # half the overhead of the ufunc
+    return np.matmul(a, b)
+
+
+def _broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:
+    if type(x) is np.ndarray and not x.ndim:  # a reduction's gradient: a tenth of the time of np.broadcast_to
+        return np.ndarray(shape, x.dtype, x, 0, (0,) * len(shape))
+    return np.broadcast_to(x, shape)
+
+
 def _clip(x: Any, low: Any = None, high: Any = None) -> Any:
     if low is not None:
         x = np.maximum(x, low)
@@ -92,6 +104,8 @@ class NumPyBackend(Backend):
         "mean": _mean,
         "max": lambda x, axis=None, keepdims=False: np.maximum.reduce(x, axis, None, None, keepdims),
         "min": lambda x, axis=None, keepdims=False: np.minimum.reduce(x, axis, None, None, keepdims),
+        "matmul": _matmul,
+        "broadcast_to": _broadcast_to,
         "clip": _clip,
         "power": operator.pow,
         "conj": operator.methodcaller("conj"),

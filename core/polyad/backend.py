@@ -246,11 +246,10 @@ class Backend:
         """Make a kernel run on ``device``, for libraries with a current device. As it stands, unchanged."""
         return kernel
 
-    def pull(self, node: Any, g: Any) -> Sequence[Any]:
-        """Run a node's rules on raw arrays: the gradient of each input that needs one, else None."""
-        from .engine import pull
+    pull: Callable[[Any, Any], Sequence[Any] | None] | None = None
+    """``pull(node, g)``: the gradients of a node's inputs, all rules run as one compiled call; None to decline.
 
-        return pull(node.device.xp, node, g, node.args)
+    For libraries that compile. Without it the engine runs the rules one by one."""
 
     # Arrays ---------------------------------------------------------------------------------------------
 

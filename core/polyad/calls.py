@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from . import views
 from .careful import SCALARS, astype, careful, named, no_operand, with_defaults
-from .dtypes import CATEGORIES, as_dtype
+from .dtypes import as_dtype
 from .errors import OperandError, ShapeError
-from .function import ARRAY, FUNCTIONS, OUT, Function
+from .function import ARRAY, FUNCTIONS, NAMESPACE, OUT, Function
 from .grad_mode import recording
 from .graph import Node, Version, guards_of, new, next_sequence
 from .tensor import Tensor
@@ -59,25 +59,35 @@ def binary_operator(made: Function) -> Callable[..., Any]:
     return _binary(made, fallback)
 
 
-def _code(made: Function, position: int) -> int:
-    """Which of the usual cases a rule is."""
+def _code(made: Function, position: int) -> tuple[int, bool]:
+    """Which of the usual cases a rule is, and whether it asks for ``xp`` before what it keeps."""
     spec = made.specs[position] if made.differentiable else None
     if spec is None or not spec.items:
-        return NOTHING
+        return NOTHING, False
+    with_xp = spec.items[0][0] == NAMESPACE
+    rest = spec.items[1:] if with_xp else spec.items
     codes = {(ARRAY, 0): FIRST, (ARRAY, 1): SECOND, (OUT, None): RESULT}
-    return codes.get(spec.items[0], OTHER) if len(spec.items) == 1 else OTHER
+    return codes.get(rest[0], OTHER) if len(rest) == 1 else OTHER, with_xp
+
+
+def _looks_at_type(made: Function) -> bool:
+    """Whether a call has to look at its operands' type: kernels take more than some functions do.
+
+    Not for a floating-point function that gives its operand's type: of other types the library gives another.
+    """
+    return made.takes != "any" and not (made.takes == "floating" and made.gives == "same")
 
 
 def _unary(made: Function) -> Callable[..., Any]:
     """One array, no parameters."""
     same, differentiable = made.gives == "same", made.differentiable
-    code, spec = _code(made, 0), made.specs[0]
-    checked = made.takes in ("real", "bool", "integer", "integer or bool", "real or bool")  # kernels take more
+    (code, with_xp), spec = _code(made, 0), made.specs[0]
+    takes, checked = made.takes, _looks_at_type(made)
 
     def call(x: Any) -> Any:
         try:
             data, device, edge = x._data, x._device, x._node
-            if checked:
+            if checked and data.dtype not in device.accepted[takes]:
                 raise Unusual
             result = device.kernels[made](data)
             if same and result.dtype is not data.dtype:
@@ -99,12 +109,13 @@ def _unary(made: Function) -> Callable[..., Any]:
             node.args, node.guards = ((),), ()
         elif code == RESULT:
             version = out._version = Version()
-            node.args, node.guards = ((result,),), (version, 0)
+            node.args, node.guards = ((device.xp, result) if with_xp else (result,),), (version, 0)
         elif code == FIRST:
             version = x._version
             if version is None:
                 version = x._version = Version()
-            node.args, node.guards = ((data,),), (version, version.count)
+            node.args = ((device.xp, data) if with_xp else (data,),)
+            node.guards = (version, version.count)
         else:
             node.args = (spec.keep(device, (data,), NO_PARAMS, result, 0),)  # type: ignore[union-attr]
             node.guards = guards_of(spec, (x,), out)
@@ -116,29 +127,30 @@ def _unary(made: Function) -> Callable[..., Any]:
 
 def _binary(made: Function, fallback: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     """Two arrays, or an array and a number; no parameters."""
-    same, differentiable, broadcasts = made.gives == "same", made.differentiable, made.broadcasts
-    a_code, b_code = _code(made, 0), _code(made, 1)
+    differentiable, broadcasts = made.differentiable, made.broadcasts
+    promotes = made.gives == "same" and "floating" in made.takes  # libraries turn integers into floats of their own
+    (a_code, a_xp), (b_code, b_xp) = _code(made, 0), _code(made, 1)
     a_spec, b_spec = made.specs
-    real = made.takes.startswith("real")  # kernels may compare complex numbers all the same
+    takes, checked = made.takes, _looks_at_type(made)
 
     def call(a: Any, b: Any) -> Any:
         try:
             device, x, a_edge = a._device, a._data, a._node
             dtype = x.dtype
             kind = type(b)
-            if kind in SCALARS:
-                if dtype not in device.weak[kind]:
-                    return fallback(a, b)  # the number decides the type, or has to fit it
+            if kind is Tensor or kind not in SCALARS:
+                y, b_edge = b._data, b._node
+                if y.dtype is not dtype or b._device is not device:
+                    return fallback(a, b)
+            elif dtype in device.weak[kind]:
                 y, b_edge = b, None
             else:
-                y, b_edge = b._data, b._node
-                if b._device is not device or y.dtype is not dtype:
-                    return fallback(a, b)
-            if real and device.dtypes[dtype].is_complex:
+                return fallback(a, b)  # the number decides the type, or has to fit it
+            if checked and dtype not in device.accepted[takes]:
                 return fallback(a, b)
             result = device.kernels[made](x, y)
-            if same and result.dtype is not dtype:
-                raise Unusual  # the library promotes otherwise
+            if promotes and result.dtype is not dtype:
+                raise Unusual
         except Exception:
             return fallback(a, b)
         if type(result) is not device.array:
@@ -158,7 +170,7 @@ def _binary(made: Function, fallback: Callable[[Any, Any], Any]) -> Callable[...
             if a_code == NOTHING:
                 a_args = ()
             elif a_code == SECOND:
-                a_args = (y,)
+                a_args = (device.xp, y) if a_xp else (y,)
                 if kind not in SCALARS:
                     version = b._version
                     if version is None:
@@ -171,7 +183,7 @@ def _binary(made: Function, fallback: Callable[[Any, Any], Any]) -> Callable[...
             if b_code == NOTHING:
                 b_args = ()
             elif b_code == FIRST:
-                b_args = (x,)
+                b_args = (device.xp, x) if b_xp else (x,)
                 version = a._version
                 if version is None:
                     version = a._version = Version()
@@ -210,7 +222,7 @@ def _parametrised(made: Function) -> Callable[..., Any]:
     check = None if made.check is None else _cached(made.check)
     spec = made.specs[0]
     keeps = differentiable and spec is not None
-    accepted = None if made.takes == "any" else CATEGORIES[made.takes]
+    takes, checked = made.takes, _looks_at_type(made)
 
     def call(x: Any, *args: Any, **params: Any) -> Any:
         if args or params:
@@ -225,7 +237,7 @@ def _parametrised(made: Function) -> Callable[..., Any]:
             return careful(made, (x,), params)
         params = check(data.shape, **params) if check is not None else with_defaults(made, params)
         try:
-            if accepted is not None and device.dtypes[data.dtype] not in accepted:
+            if checked and data.dtype not in device.accepted[takes]:
                 raise Unusual
             result = device.kernels[made](data, **params)
             if same and result.dtype is not data.dtype:

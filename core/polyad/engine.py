@@ -9,19 +9,19 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterable, Sequence
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heappushpop
 from typing import Any, Final
 
 from . import views
 from .backend import Device
 from .errors import AutogradError
-from .function import ARRAY, ARRAYS, FUNCTIONS, NAMESPACE, OUT, XP
+from .function import ARRAY, ARRAYS, FUNCTIONS, NAMESPACE, OUT, XP, Function, Rule
 from .grad_mode import no_grad
 from .graph import Node, Output, check_guards, specs_of
 from .rules import sum_to
 from .tensor import Tensor, wrap
 
-__all__ = ["TENSORS", "accumulate", "enter", "leave", "propagate", "pull"]
+__all__ = ["TENSORS", "accumulate", "enter", "leave", "propagate"]
 
 
 class TensorNamespace(XP):
@@ -44,27 +44,6 @@ class TensorNamespace(XP):
 
 
 TENSORS: Final = TensorNamespace()
-
-
-def pull(xp: Any, node: Any, g: Any, args: Sequence[Any]) -> list[Any]:
-    """Run the rules of a node: for each input that needs one its gradient, else None.
-
-    With raw arrays and ``xp`` the backend's namespace, or with Tensors and ``xp`` polyad's own.
-    """
-    rules = node.function.rules
-    if len(rules) != len(args):  # one rule for any number of arrays
-        rules = (rules + rules[-1:] * (len(args) - len(rules)))[: len(args)]
-    shapes = node.shapes
-    if shapes is None:
-        return [None if arg is None else rule(g, *arg) for rule, arg in zip(rules, args)]  # type: ignore[misc]  # noqa: B905
-    gradients: list[Any] = []
-    for rule, arg, shape in zip(rules, args, shapes):  # noqa: B905 - of one length; strict costs time
-        if arg is None:
-            gradients.append(None)
-            continue
-        gradient = rule(g, *arg)  # type: ignore[misc]
-        gradients.append(gradient if gradient.shape == shape else sum_to(xp, gradient, shape))
-    return gradients
 
 
 def lifted(node: Node) -> list[tuple[Any, ...] | None]:
@@ -164,8 +143,15 @@ def propagate(
     plain = needed is None and not create_graph
     for edge, g in roots:
         _arrive(edge, g, grads, queue)
-    while queue:
-        node = heappop(queue)[1]
+    following: Node | None = None  # the node to visit next, if it is not in the queue: chains need no queue
+    while queue or following is not None:
+        if following is None:
+            node = heappop(queue)[1]
+        elif queue and -queue[0][0] > following.seq:
+            node = heappushpop(queue, (-following.seq, following))[1]
+        else:
+            node = following
+        following = None
         g = grads.pop(node)
         if node.hooks is not None:
             g = _run_hooks(node, g)
@@ -173,33 +159,56 @@ def propagate(
             _capture(node, g, asked, captured)
             if not any(_target(e) in needed for e in node.edges):  # type: ignore[operator]
                 continue
-        args = node.args
+        args, guards, function, device = node.args, node.guards, node.function, node.device
         if args is None:
             raise AutogradError(
                 f"backward: the graph was freed at {node.name()}, which a first backward() went through; "
                 f"write backward(retain_graph=True) the first time to go through it again"
             )
-        if node.guards:
+        if guards and (guards[0].count != guards[1] or len(guards) > 2):
             check_guards(node)
-        if type(g) is list:
+        if function.outputs != 1:
             g = tuple(g)
-        if plain:
-            gradients = node.device.pull(node, g)
-        else:
-            gradients = _pull_some(node, g, args, needed, create_graph)
+        xp: Any = device.xp
+        gradients = None
+        if not plain:
+            args = _some(node, args, needed, create_graph)
+            if create_graph:
+                xp = TENSORS
+        elif device.pull is not None:
+            gradients = device.pull(node, g)
         if not keep:
             node.args = None
             node.guards = ()
-        for edge, gradient in zip(node.edges, gradients):  # noqa: B905 - of one length; strict costs time
-            if gradient is None:
-                continue
+        rules, shapes, i = function.rules, node.shapes, -1
+        if len(rules) != len(args):
+            rules = rules_for(function, len(args))
+        for edge in node.edges:
+            i += 1
+            if gradients is not None:
+                gradient = gradients[i]
+                if gradient is None:
+                    continue
+            else:
+                arg = args[i]
+                if arg is None:
+                    continue
+                gradient = rules[i](g, *arg)  # type: ignore[misc]
+                if shapes is not None and gradient.shape != shapes[i]:
+                    gradient = sum_to(xp, gradient, shapes[i])
             if edge in grads:
                 grads[edge] = grads[edge] + gradient
-            elif type(edge) is Node:
-                grads[edge] = gradient
-                heappush(queue, (-edge.seq, edge))
-            else:
+            elif type(edge) is not Node:
                 _arrive(edge, gradient, grads, queue)
+            else:
+                grads[edge] = gradient
+                if following is None:
+                    following = edge
+                elif edge.seq > following.seq:
+                    heappush(queue, (-following.seq, following))
+                    following = edge
+                else:
+                    heappush(queue, (-edge.seq, edge))
     for edge in grads:
         if edge.hooks is not None:
             grads[edge] = _run_hooks(edge, grads[edge])
@@ -241,14 +250,18 @@ def _capture(node: Node, g: Any, asked: set[Any], captured: dict[Any, Any]) -> N
         captured.update({e: g[e.index] for e in asked if type(e) is Output and e.node is node})
 
 
-def _pull_some(
-    node: Node, g: Any, args: tuple[Any, ...], needed: set[Any] | None, create_graph: bool
-) -> Sequence[Any]:
-    """Run a node's rules for the inputs that lead somewhere, on arrays or on Tensors."""
-    kept: Sequence[Any] = lifted(node) if create_graph else args
-    if needed is not None:
-        kept = [a if _target(e) in needed else None for a, e in zip(kept, node.edges, strict=True)]
-    return pull(TENSORS if create_graph else node.device.xp, node, g, kept)
+def _some(node: Node, args: tuple[Any, ...], needed: set[Any] | None, create_graph: bool) -> tuple[Any, ...]:
+    """What rules get, for the inputs that lead somewhere, as arrays or as Tensors."""
+    kept = tuple(lifted(node)) if create_graph else args
+    if needed is None:
+        return kept
+    return tuple(a if _target(e) in needed else None for a, e in zip(kept, node.edges, strict=True))
+
+
+def rules_for(function: Function, count: int) -> tuple[Rule | None, ...]:
+    """The rules of a function of any number of arrays, one for each."""
+    rules = function.rules
+    return (rules + rules[-1:] * (count - len(rules)))[:count]
 
 
 def _target(edge: Any) -> Any:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 __all__ = ["count", "is_complex", "sum_to", "unreduce"]
 
 
+@lru_cache(maxsize=4096)
+def _summed(have: tuple[int, ...], shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Which axes were broadcast: those in front, and those of length 1."""
+    extra = len(have) - len(shape)
+    stretched = (i for i, n in enumerate(shape, start=extra) if n == 1 and have[i] != 1)
+    return tuple(range(extra)), tuple(stretched)
+
+
 def sum_to(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
     """Sum a gradient over the dimensions along which its input was broadcast."""
-    have = g.shape
-    extra = len(have) - len(shape)
-    axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and have[i + extra] != 1)
-    if axes:
-        g = xp.sum(g, axis=axes, keepdims=True)
-    return xp.reshape(g, shape) if extra else g
+    front, stretched = _summed(tuple(g.shape), shape)
+    if stretched:
+        g = xp.sum(g, axis=stretched, keepdims=True)
+    return xp.sum(g, axis=front) if front else g
 
 
 def unreduce(xp: Any, g: Any, shape: tuple[int, ...], axis: tuple[int, ...], keepdims: bool) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any
 
 from .. import views
@@ -116,7 +115,7 @@ def backward(
     else:
         given = list(grad_tensors) if isinstance(grad_tensors, (list, tuple)) else [grad_tensors]
     keep = create_graph if retain_graph is None else retain_graph
-    wanted = None
+    wanted = targets = None
     if inputs is not None:
         targets = _tensors(inputs, "backward", "inputs")
         wanted = [views.node_of(t) for t in targets]
@@ -125,17 +124,26 @@ def backward(
                 raise AutogradError(
                     f"backward: inputs has a tensor of shape {t.shape} that does not require a gradient"
                 )
-    with enable_grad() if create_graph else nullcontext():
-        roots = _roots(outputs, given, "backward", create_graph)
-        found = propagate(roots, keep=keep, create_graph=create_graph, wanted=wanted)
-        if wanted is None:
-            accumulate(found, create_graph)
-            return
-        accumulate({e: g for e, g in found.items() if type(e) is AccumulateGrad}, create_graph)
-        for t, edge in zip(targets, wanted, strict=True):
-            if type(edge) is not AccumulateGrad and edge in found:
-                g = leave(found[edge], t._device)
-                t.grad = g if t.grad is None else t.grad + g
+    if create_graph:
+        with enable_grad():
+            roots = _roots(outputs, given, "backward", True)
+            _accumulate_into(targets, propagate(roots, keep=keep, create_graph=True, wanted=wanted), True)
+    else:
+        roots = _roots(outputs, given, "backward", False)
+        _accumulate_into(targets, propagate(roots, keep=keep, create_graph=False, wanted=wanted), False)
+
+
+def _accumulate_into(targets: list[Tensor] | None, found: dict[Any, Any], create_graph: bool) -> None:
+    """Add the gradients that were found to the leaves, and to the tensors that were named, leaves or not."""
+    if targets is None:
+        accumulate(found, create_graph)
+        return
+    accumulate({e: g for e, g in found.items() if type(e) is AccumulateGrad}, create_graph)
+    for t in targets:
+        edge = views.node_of(t)
+        if type(edge) is not AccumulateGrad and edge in found:
+            g = leave(found[edge], t._device)
+            t.grad = g if t.grad is None else t.grad + g
 
 
 def grad(

@@ -426,7 +426,7 @@ def sqrt(x: Tensor, /) -> Tensor:
     """
 
 
-@function(takes="floating", standard=True, x=lambda g, out: g * (1 - out * out), samples=one())
+@function(takes="floating", standard=True, x=lambda g, out: g - g * (out * out), samples=one())
 def tanh(x: Tensor, /) -> Tensor:
     """Hyperbolic tangent.
 

@@ -29,22 +29,22 @@ def _fit(a: Shape, b: Shape) -> dict[str, Any]:
 # Operands of one dimension are told by the rank of g: a product with a vector has one dimension less.
 
 
-def _matmul_left(g: Any, x2: Any) -> Any:
+def _matmul_left(g: Any, xp: Any, x2: Any) -> Any:
     rank = len(x2.shape)
     if rank == 1:
         return g[..., None] * x2
     if len(g.shape) < rank:
         return (g[..., None, :] @ x2.mT)[..., 0, :]
-    return g @ x2.mT
+    return xp.matmul(g, x2.mT)
 
 
-def _matmul_right(g: Any, x1: Any) -> Any:
+def _matmul_right(g: Any, xp: Any, x1: Any) -> Any:
     rank = len(x1.shape)
     if rank == 1:
         return g * x1 if not g.shape else x1[:, None] * g[..., None, :]
     if len(g.shape) < rank:
         return (x1.mT @ g[..., None])[..., 0]
-    return x1.mT @ g
+    return xp.matmul(x1.mT, g)
 
 
 @function(
