@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 
 import polyad as ad
-from polyad.errors import BackendError, BackendNotInstalledError, DTypeError
+from polyad.errors import BackendError, BackendNotInstalledError, DTypeError, IndexOutOfRangeError
 from polyad.function import FUNCTIONS, Fails
 from polyad.ops.indexing import ARRAY, Slice
 from polyad.plugins import Plugins, plugins
+from polyad.tensor import wrap
 from polyad.testing import Sample, check_function
 
 cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
@@ -118,7 +119,8 @@ def on_stand_in(stand_in: StandIn) -> Iterator[StandIn]:
         yield stand_in
 
 
-OWN = {name: function for name, function in FUNCTIONS.items() if function.provider == "polyad"}
+plugins.load_all()  # their functions too run where CuPy has no kernel of its own
+OWN = dict(FUNCTIONS)
 SAMPLES = [pytest.param(f, s, id=f"{name}-{s!r}") for name, f in OWN.items() for s in f.samples]
 
 
@@ -148,7 +150,13 @@ def test_cupy_takes_the_arguments_of_standard_functions(name: str) -> None:
 
 @pytest.mark.parametrize(("function", "sample"), SAMPLES)
 def test_functions_on_numpy_arrays(on_stand_in: StandIn, function: Any, sample: Any) -> None:
-    check_function(function, sample, fast=True, second=False)
+    if (
+        isinstance(sample, Fails)
+        and sample.error is IndexOutOfRangeError
+        and any(type(a) is list for a in sample.arrays)
+    ):
+        pytest.skip("values on a GPU are not looked at: that would wait for them")
+    check_function(function, sample, fast=True)
 
 
 def test_the_stand_in_is_strict() -> None:
@@ -353,7 +361,8 @@ class FakeDevice:
 class TwoGPUs(StandIn):
     name = "two-gpus"
     xp: Any = types.SimpleNamespace(
-        cuda=types.SimpleNamespace(get_device_id=lambda: FakeDevice.current), array=np.array, full=np.full
+        cuda=types.SimpleNamespace(get_device_id=lambda: FakeDevice.current),
+        **{name: getattr(np, name) for name in ("array", "full", "multiply", "sum")},
     )
 
 
@@ -396,16 +405,21 @@ def test_with_one_gpu_kernels_run_as_they_are(stand_in: StandIn) -> None:
 def test_rules_run_on_their_device(two_gpus: TwoGPUs) -> None:
     seen = []
 
-    def rule(g: Any) -> Any:
-        seen.append(FakeDevice.current)
-        return g
+    class Watched(np.ndarray):
+        def __mul__(self, other: Any) -> Any:
+            seen.append(FakeDevice.current)
+            return np.ndarray.__mul__(self, other)
 
-    node = types.SimpleNamespace(
-        device=two_gpus.devices[1], args=((),), shapes=None, function=types.SimpleNamespace(rules=(rule,))
-    )
-    assert two_gpus.devices[1].pull is not None
-    two_gpus.devices[1].pull(node, np.ones(2))
+    there = two_gpus.devices[1]
+    x, y = (wrap(np.arange(3.0).view(Watched), there) for _ in range(2))
+    x.requires_grad_()
+    z = x * y[0]
+    seen.clear()
+    assert there.pull is not None
+    gradients = there.pull(z.grad_fn, np.ones(3).view(Watched))
     assert seen == [1]
+    assert gradients[1] is None
+    np.testing.assert_array_equal(gradients[0], 0.0)
 
 
 def test_creation_and_random_numbers_are_made_on_their_device(two_gpus: TwoGPUs) -> None:

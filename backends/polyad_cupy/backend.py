@@ -11,8 +11,9 @@ import numpy as np
 
 from polyad import dtypes
 from polyad.backend import Backend, Device, Kernel
-from polyad.engine import pull
 from polyad.errors import BackendError, DTypeError
+from polyad.graph import Node, specs_of
+from polyad.rules import sum_to
 
 from .kernels import inplace, kernels
 from .random import KERNEL, CounterSource
@@ -99,10 +100,17 @@ class CuPyBackend(Backend):
 
         return placed
 
-    def _pull(self, node: Any, g: Any) -> Sequence[Any]:
-        """Run a node's rules on its device: they apply operators to arrays, which no table places."""
+    def _pull(self, node: Node, g: Any) -> Sequence[Any]:
+        """Run a node's rules on its device: they apply operators to arrays, which no table of kernels places."""
+        xp, args, shapes = node.device.xp, node.args or (), node.shapes
+        gradients: list[Any] = [None] * len(args)
         with self._on(node.device):
-            return pull(node.device.xp, node, g, node.args)
+            for position, _, rule in specs_of(node):
+                gradient = rule(g, *args[position])
+                if shapes is not None and gradient.shape != shapes[position]:
+                    gradient = sum_to(xp, gradient, shapes[position])
+                gradients[position] = gradient
+        return gradients
 
     def device_of(self, array: Any) -> Device:
         """Where an array lives."""
