@@ -83,6 +83,7 @@ class StrictNamespace:
                 inspect.signature(theirs).bind(*args, **kwargs)
             except TypeError as error:
                 raise AssertionError(f"cupy.{name} cannot be called so: {error}") from error
+            assert name != "where" or hasattr(args[0], "astype"), "CuPy takes no number for a condition"
             return ours(*args, **kwargs)
 
         return call
@@ -234,8 +235,13 @@ def test_logic_of_complex_numbers(on_stand_in: StandIn, name: str) -> None:
     assert ad.logical_not(ad.tensor(x)).tolist() == [True, False, False]
 
 
-def test_where_takes_pythons_bools(on_stand_in: StandIn) -> None:
-    assert ad.where(True, ad.tensor([1.0]), 2.0).tolist() == [1.0]
+def test_where_takes_pythons_bools(stand_in: StandIn) -> None:
+    assert stand_in.kernels["where"](True, np.array([1.0]), 2.0).tolist() == [1.0]
+
+
+def test_getitem_is_a_copy_without_index_arrays_too(stand_in: StandIn) -> None:
+    x = np.arange(4.0)
+    assert not np.may_share_memory(stand_in.kernels["getitem"](x, key=(Slice(0, 2, 1),)), x)
 
 
 def test_a_write_that_overlaps_reads_first(on_stand_in: StandIn) -> None:
@@ -497,6 +503,14 @@ def test_normal_numbers(source: CounterSource, dtype: str) -> None:
     assert abs(np.corrcoef(x[: len(x) // 2], x[len(x) // 2 : 2 * (len(x) // 2)])[0, 1]) < 0.02
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("bits", [0, 2**64 - 1])
+def test_extreme_bits_give_finite_numbers(bits: int, dtype: str) -> None:
+    source = CounterSource(np, lambda start, n: np.full(n, bits, np.uint64))
+    assert 0 <= source.uniform((1,), np.dtype(dtype))[0] < 1
+    assert np.isfinite(source.normal((2,), np.dtype(dtype))).all()
+
+
 @pytest.mark.parametrize(
     ("low", "high"), [(0, 7), (-3, 4), (-(2**63), 2**63), (2**62, 2**62 + 7), (-(2**63), -(2**63) + 7)]
 )
@@ -560,6 +574,16 @@ def test_without_a_gpu_the_error_says_why_each_time() -> None:
             ad.use_backend("cupy")
     assert "cupy" in plugins.backend_names()
     assert ad.ones(2).backend.name == "numpy"
+
+
+@no_gpu
+@pytest.mark.parametrize(
+    ("driver", "words"), [(0, r": there is no NVIDIA driver \(cuda"), (12040, r"can use: cuda\w+: ")]
+)
+def test_a_missing_driver_is_told_from_others(monkeypatch: pytest.MonkeyPatch, driver: int, words: str) -> None:
+    monkeypatch.setattr(cupy.cuda.runtime, "driverGetVersion", lambda: driver)
+    with pytest.raises(BackendError, match=words):
+        CuPyBackend()
 
 
 def test_without_cupy_the_error_has_the_pip_lines(monkeypatch: pytest.MonkeyPatch) -> None:
