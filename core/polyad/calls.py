@@ -18,7 +18,7 @@ from .dtypes import as_dtype
 from .errors import OperandError, ShapeError
 from .function import ARRAY, FUNCTIONS, NAMESPACE, OUT, Function
 from .grad_mode import recording
-from .graph import Node, Version, guards_of, new, next_sequence
+from .graph import Node, Version, guards_of, new, next_sequence, record
 from .tensor import Tensor
 from .views import Root, node_of, raw
 
@@ -45,6 +45,8 @@ def specialise(made: Function) -> Callable[..., Any]:
             return _binary(made, lambda a, b: careful(made, (a, b), NO_PARAMS))
     if simple and made.params and len(made.inputs) == 1:
         return _parametrised(made)
+    if simple and len(made.inputs) > 1 and made.promotes:
+        return _several(made)
     return _general(made)
 
 
@@ -102,8 +104,9 @@ def _unary(made: Function) -> Callable[..., Any]:
         if edge is None or not differentiable or not recording():
             out._node = None
             return out
-        node: Any = new(Node)
-        node.function, node.device, node.edges, node.seq = made, device, (edge,), next_sequence()
+        node: Any = Node()
+        node.function, node.device = made, device
+        node.edges, node.seq = (edge,), next_sequence()
         node.hooks = node.shapes = None
         if code == NOTHING:
             node.args, node.guards = ((),), ()
@@ -131,6 +134,7 @@ def _binary(made: Function, fallback: Callable[[Any, Any], Any]) -> Callable[...
     promotes = made.gives == "same" and "floating" in made.takes  # libraries turn integers into floats of their own
     (a_code, a_xp), (b_code, b_xp) = _code(made, 0), _code(made, 1)
     a_spec, b_spec = made.specs
+    keeps_nothing = a_code == b_code == NOTHING
     takes, checked = made.takes, _looks_at_type(made)
 
     def call(a: Any, b: Any) -> Any:
@@ -139,11 +143,11 @@ def _binary(made: Function, fallback: Callable[[Any, Any], Any]) -> Callable[...
             dtype = x.dtype
             kind = type(b)
             if kind is Tensor or kind not in SCALARS:
-                y, b_edge = b._data, b._node
+                y, b_edge, y_is_array = b._data, b._node, True
                 if y.dtype is not dtype or b._device is not device:
                     return fallback(a, b)
             elif dtype in device.weak[kind]:
-                y, b_edge = b, None
+                y, b_edge, y_is_array = b, None, False
             else:
                 return fallback(a, b)  # the number decides the type, or has to fit it
             if checked and dtype not in device.accepted[takes]:
@@ -161,9 +165,26 @@ def _binary(made: Function, fallback: Callable[[Any, Any], Any]) -> Callable[...
         if (a_edge is None and b_edge is None) or not differentiable or not recording():
             out._node = None
             return out
-        node: Any = new(Node)
-        node.function, node.device, node.edges, node.seq = made, device, (a_edge, b_edge), next_sequence()
-        node.hooks = None
+        node: Any = Node()
+        node.function, node.device = made, device
+        node.edges, node.seq = (a_edge, b_edge), next_sequence()
+        node.hooks = node.shapes = None
+        if broadcasts and y_is_array:
+            shape, other = x.shape, y.shape
+            if shape != other:
+                node.shapes = shape, other
+        if keeps_nothing:
+            node.args, node.guards = (
+                ((), ())
+                if a_edge is not None and b_edge is not None
+                else (
+                    None if a_edge is None else (),
+                    None if b_edge is None else (),
+                ),
+                (),
+            )
+            out._node = node
+            return out
         a_args = b_args = None
         guards: tuple[Any, ...] = ()
         if a_edge is not None:
@@ -171,7 +192,7 @@ def _binary(made: Function, fallback: Callable[[Any, Any], Any]) -> Callable[...
                 a_args = ()
             elif a_code == SECOND:
                 a_args = (device.xp, y) if a_xp else (y,)
-                if kind not in SCALARS:
+                if y_is_array:
                     version = b._version
                     if version is None:
                         version = b._version = Version()
@@ -191,37 +212,27 @@ def _binary(made: Function, fallback: Callable[[Any, Any], Any]) -> Callable[...
             else:
                 b_args = b_spec.keep(device, (x, y), NO_PARAMS, result, 1)  # type: ignore[union-attr]
                 guards += guards_of(b_spec, (a, b), out)
-        node.args, node.guards, node.shapes = (a_args, b_args), guards, None
-        if broadcasts and kind not in SCALARS:
-            shape, other = x.shape, y.shape
-            if shape != other:
-                node.shapes = (shape, other)
+        node.args, node.guards = (a_args, b_args), guards
         out._node = node
         return out
 
     return call
 
 
-def _cached(check: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """Remember what a check made of shapes and parameters; what cannot be hashed is checked each time."""
-    remembered = lru_cache(maxsize=512, typed=True)(check)
-
-    def cached(*shapes: Any, **params: Any) -> dict[str, Any]:
-        try:
-            return remembered(*shapes, **params)
-        except TypeError:
-            return check(*shapes, **params)
-
-    return cached
+def _remembering(check: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Remember what a check made of shapes and parameters. Raises TypeError for what cannot be hashed."""
+    return lru_cache(maxsize=512, typed=True)(check)
 
 
 def _parametrised(made: Function) -> Callable[..., Any]:
     """One array and parameters."""
     names = tuple(made.params)
     same, differentiable, accumulates = made.gives == "same", made.differentiable, made.accumulates
-    check = None if made.check is None else _cached(made.check)
+    check = made.check if made.check is not None else lambda shape, **params: with_defaults(made, params)
+    remembered = _remembering(check)
     spec = made.specs[0]
     keeps = differentiable and spec is not None
+    guarded = spec is not None and bool(spec.arrays or spec.out)
     takes, checked = made.takes, _looks_at_type(made)
 
     def call(x: Any, *args: Any, **params: Any) -> Any:
@@ -235,7 +246,10 @@ def _parametrised(made: Function) -> Callable[..., Any]:
             data, device, edge = x._data, x._device, x._node
         except AttributeError:
             return careful(made, (x,), params)
-        params = check(data.shape, **params) if check is not None else with_defaults(made, params)
+        try:
+            params = remembered(data.shape, **params)
+        except TypeError:
+            params = check(data.shape, **params)
         try:
             if checked and data.dtype not in device.accepted[takes]:
                 raise Unusual
@@ -252,12 +266,66 @@ def _parametrised(made: Function) -> Callable[..., Any]:
         if edge is None or not keeps or not recording():
             out._node = None
             return out
-        node: Any = new(Node)
-        node.function, node.device, node.edges, node.seq = made, device, (edge,), next_sequence()
+        node: Any = Node()
+        node.function, node.device = made, device
+        node.edges, node.seq = (edge,), next_sequence()
         node.hooks = node.shapes = None
         node.args = (spec.keep(device, (data,), params, result, 0),)  # type: ignore[union-attr]
-        node.guards = guards_of(spec, (x,), out)
+        node.guards = guards_of(spec, (x,), out) if guarded else ()
         out._node = node
+        return out
+
+    return call
+
+
+def _several(made: Function) -> Callable[..., Any]:
+    """Several arrays, of which the last ones may be left out, with or without parameters."""
+    names, count, required = tuple(made.params), len(made.inputs), made.required
+    promotes, leading = frozenset(made.promotes), made.promotes[0]
+    same, differentiable, takes = made.gives == "same", made.differentiable, made.takes
+    check = made.check if made.check is not None else lambda *shapes, **params: with_defaults(made, params)
+    remembered = _remembering(check)
+
+    def call(*args: Any, **params: Any) -> Any:
+        if params or len(args) > count:
+            params = named(made, names, args[count:], params)
+            args = args[:count]
+        try:
+            device, dtype = args[leading]._device, args[leading]._data.dtype
+            if len(args) < required or dtype not in device.accepted[takes]:
+                raise Unusual
+            values: list[Any] = []
+            edges: list[Any] = []
+            for i, x in enumerate(args):
+                if x is None and i >= required:
+                    data = edge = None
+                else:
+                    data, edge = x._data, x._node
+                    if x._device is not device or (i in promotes and data.dtype is not dtype):
+                        raise Unusual
+                values.append(data)
+                edges.append(edge)
+            if len(args) < count:
+                args += (None,) * (count - len(args))
+                values += [None] * (count - len(values))
+                edges += [None] * (count - len(edges))
+            shapes = [None if data is None else data.shape for data in values]
+            try:
+                merged = remembered(*shapes, **params)
+            except TypeError:
+                merged = check(*shapes, **params)
+            result = device.kernels[made](*values, **merged)
+            if same and result.dtype is not dtype:
+                raise Unusual
+        except Exception:
+            return careful(made, args, params)
+        if type(result) is not device.array:
+            result = device.asarray(result)
+        out: Any = new(Tensor)
+        out._data, out._device = result, device
+        out._version = out._storage = out.grad = out._node = None
+        if differentiable and edges != [None] * count and recording():
+            out._node = record(made, device, args, values, tuple(edges), merged, result, out)
         return out
 
     return call
@@ -293,7 +361,7 @@ def _view(made: Function) -> Callable[..., Any]:
     """One array and parameters; the result is an alias."""
     names = tuple(made.params)
     assert made.check is not None
-    check = _cached(made.check)
+    check, remembered = made.check, _remembering(made.check)
     spec, has_rules = made.specs[0], made.has_rules
     strides = made.view.strides
     reshapes = made.name == "reshape"
@@ -306,7 +374,11 @@ def _view(made: Function) -> Callable[..., Any]:
             storage, device = x._storage, x._device
         except AttributeError:
             raise OperandError(no_operand(made, 0, x)) from None
-        params = check(raw(x).shape, **params)
+        shape = raw(x).shape
+        try:
+            params = remembered(shape, **params)
+        except TypeError:
+            params = check(shape, **params)
         if storage is None:
             storage = views.share(x)
         elif reshapes and strides(x.shape, views.strides_of(x), **params) is None:
@@ -320,8 +392,9 @@ def _view(made: Function) -> Callable[..., Any]:
         out.grad = None
         node: Any = None
         if edge is not None and has_rules and recording():
-            node = new(Node)
-            node.function, node.device, node.edges, node.seq = made, device, (edge,), next_sequence()
+            node = Node()
+            node.function, node.device = made, device
+            node.edges, node.seq = (edge,), next_sequence()
             node.hooks, node.guards = None, ()
             node.shapes = (data.shape,) if broadcasts else None
             node.args = (spec.keep(device, (data,), params, result, 0),)  # type: ignore[union-attr]

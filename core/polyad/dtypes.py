@@ -47,6 +47,10 @@ class DType:
         ``"complex floating"``, as in ``isdtype`` of the standard.
     itemsize : int
         Bytes an element.
+    is_floating_point, is_complex : bool
+        Whether values are real floating-point numbers; whether they are complex.
+    is_differentiable : bool
+        Whether a tensor of this type may require a gradient: real and complex floating types.
 
     Examples
     --------
@@ -55,7 +59,7 @@ class DType:
     (True, polyad.float64)
     """
 
-    __slots__ = ("name", "kind", "itemsize", "dtype")
+    __slots__ = ("name", "kind", "itemsize", "dtype", "is_floating_point", "is_complex", "is_differentiable")
 
     name: str
     kind: Kind
@@ -64,6 +68,9 @@ class DType:
 
     def __init__(self, name: str, kind: Kind, itemsize: int) -> None:
         self.name, self.kind, self.itemsize = name, kind, itemsize
+        self.is_floating_point = kind == "real floating"
+        self.is_complex = kind == "complex floating"
+        self.is_differentiable = self.is_floating_point or self.is_complex
 
     def __repr__(self) -> str:
         return f"polyad.{self.name}"
@@ -80,21 +87,6 @@ class DType:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return as_dtype, (self.name,)
-
-    @property
-    def is_floating_point(self) -> Any:
-        """Whether values are real floating-point numbers."""
-        return self.kind == "real floating"
-
-    @property
-    def is_complex(self) -> Any:
-        """Whether values are complex numbers."""
-        return self.kind == "complex floating"
-
-    @property
-    def is_differentiable(self) -> Any:
-        """Whether a tensor of this type may require a gradient: real and complex floating types."""
-        return self.kind in ("real floating", "complex floating")
 
 
 DTypeLike: TypeAlias = Any

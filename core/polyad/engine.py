@@ -141,9 +141,12 @@ def propagate(
     asked = None if wanted is None else set(wanted)
     needed = None if asked is None else _needed([edge for edge, _ in roots], asked)
     plain = needed is None and not create_graph
-    for edge, g in roots:
-        _arrive(edge, g, grads, queue)
     following: Node | None = None  # the node to visit next, if it is not in the queue: chains need no queue
+    if len(roots) == 1 and type(roots[0][0]) is Node:
+        following, grads[following] = roots[0][0], roots[0][1]
+    else:
+        for edge, g in roots:
+            _arrive(edge, g, grads, queue)
     while queue or following is not None:
         if following is None:
             node = heappop(queue)[1]
@@ -159,14 +162,17 @@ def propagate(
             _capture(node, g, asked, captured)
             if not any(_target(e) in needed for e in node.edges):  # type: ignore[operator]
                 continue
-        args, guards, function, device = node.args, node.guards, node.function, node.device
+        args = node.args
         if args is None:
             raise AutogradError(
                 f"backward: the graph was freed at {node.name()}, which a first backward() went through; "
                 f"write backward(retain_graph=True) the first time to go through it again"
             )
+        guards = node.guards
         if guards and (guards[0].count != guards[1] or len(guards) > 2):
             check_guards(node)
+        function = node.function
+        device = node.device
         if function.outputs != 1:
             g = tuple(g)
         xp: Any = device.xp
@@ -180,9 +186,9 @@ def propagate(
         if not keep:
             node.args = None
             node.guards = ()
-        rules, shapes, i = function.rules, node.shapes, -1
-        if len(rules) != len(args):
-            rules = rules_for(function, len(args))
+        rules = rules_for(function, len(args)) if function.variadic else function.rules
+        shapes = node.shapes
+        i = -1
         for edge in node.edges:
             i += 1
             if gradients is not None:
@@ -198,10 +204,13 @@ def propagate(
                     gradient = sum_to(xp, gradient, shapes[i])
             if edge in grads:
                 grads[edge] = grads[edge] + gradient
-            elif type(edge) is not Node:
+                continue
+            kind = type(edge)
+            if kind is Output:
                 _arrive(edge, gradient, grads, queue)
-            else:
-                grads[edge] = gradient
+                continue
+            grads[edge] = gradient
+            if kind is Node:
                 if following is None:
                     following = edge
                 elif edge.seq > following.seq:

@@ -114,12 +114,12 @@ _KEPT: Final = {
     ARRAY: "values[{0}]",
     ARRAYS: "tuple(values[{0}:])",
     OUT: "out",
-    SHAPE: "tuple(values[{0}].shape)",
+    SHAPE: "values[{0}].shape",
     DTYPE: "values[{0}].dtype",
     PARAMETER: "params[{0!r}]",
     NAMESPACE: "device.xp",
     POSITION: "position - {0}",
-    SHAPES: "tuple(tuple(v.shape) for v in values[{0}:])",
+    SHAPES: "tuple(v.shape for v in values[{0}:])",
 }
 
 

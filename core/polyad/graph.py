@@ -67,7 +67,7 @@ class Node(_Edge):
     hooks : list or None
     """
 
-    __slots__ = ("function", "edges", "args", "guards", "shapes", "seq", "device", "hooks", "__weakref__")
+    __slots__ = ("function", "edges", "args", "guards", "shapes", "seq", "device", "hooks")
     function: Function
     edges: tuple[Any, ...]
     args: tuple[Any, ...] | None
@@ -88,7 +88,7 @@ class Node(_Edge):
 class Output(_Edge):
     """One output of a function that has several: routes its gradient to the node."""
 
-    __slots__ = ("node", "index", "hooks", "__weakref__")
+    __slots__ = ("node", "index", "hooks")
 
     def __init__(self, node: Node, index: int) -> None:
         self.node, self.index, self.hooks = node, index, None
@@ -109,7 +109,7 @@ class AccumulateGrad(_Edge):
     It knows its leaf weakly. A leaf that nobody holds has no use for a gradient.
     """
 
-    __slots__ = ("leaf", "seq", "hooks", "device", "__weakref__")
+    __slots__ = ("leaf", "seq", "hooks", "device")
     next_functions = ()
 
     def __init__(self, leaf: Any) -> None:

@@ -131,7 +131,7 @@ def backward(
     >>> x.grad
     tensor(6.)
     """
-    autograd.backward([self], [gradient], retain_graph, create_graph, inputs)
+    autograd.backward((self,), (gradient,), retain_graph, create_graph, inputs)
 
 
 def _converter(name: str, dtype: Any) -> Any:

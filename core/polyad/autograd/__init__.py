@@ -17,7 +17,7 @@ __all__ = ["backward", "enable_grad", "grad", "is_grad_enabled", "no_grad", "set
 
 
 def _tensors(value: Any, caller: str, argument: str) -> list[Tensor]:
-    found = list(value) if isinstance(value, (list, tuple)) else [value]
+    found = value if isinstance(value, (list, tuple)) else [value]
     for t in found:
         if not isinstance(t, Tensor):
             raise OperandError(f"{caller}: {argument} must be a tensor or a sequence of tensors; got {t!r:.80}")
@@ -113,7 +113,7 @@ def backward(
     if grad_tensors is None:
         given: Sequence[Any] = [None] * len(outputs)
     else:
-        given = list(grad_tensors) if isinstance(grad_tensors, (list, tuple)) else [grad_tensors]
+        given = grad_tensors if isinstance(grad_tensors, (list, tuple)) else [grad_tensors]
     keep = create_graph if retain_graph is None else retain_graph
     wanted = targets = None
     if inputs is not None:
