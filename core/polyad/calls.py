@@ -363,7 +363,6 @@ def _view(made: Function) -> Callable[..., Any]:
     assert made.check is not None
     check, remembered = made.check, _remembering(made.check)
     spec, has_rules = made.specs[0], made.has_rules
-    strides = made.view.strides
     reshapes = made.name == "reshape"
     broadcasts = made.broadcasts
 
@@ -381,7 +380,7 @@ def _view(made: Function) -> Callable[..., Any]:
             params = check(shape, **params)
         if storage is None:
             storage = views.share(x)
-        elif reshapes and strides(x.shape, views.strides_of(x), **params) is None:
+        elif reshapes and views.viewable(shape, views.strides_of(x), params["shape"]) is None:
             return _copied(made, x, params)  # the elements are not evenly spaced
         data, edge, root, path = raw(x), node_of(x), x._root, (*x._path, (made, params))
         result = device.kernels[made](data, **params)

@@ -9,9 +9,9 @@ from . import views
 from .calls import binary_operator
 from .careful import SCALARS, careful
 from .errors import DTypeError, ShapeError
-from .function import Function
+from .function import ARRAY, Function
 from .grad_mode import recording
-from .tensor import Tensor
+from .tensor import Tensor, wrap
 from .views import node_of, raw
 
 __all__ = ["in_place", "operator", "reflected", "require_like"]
@@ -36,6 +36,7 @@ def reflected(made: Function) -> Callable[..., Any]:
 def in_place(made: Function, name: str) -> Callable[..., Any]:
     """The function as a method that writes its result into its first operand: ``add_``."""
     inplace_name = made.name
+    keeping = [i for i, spec in enumerate(made.specs) if spec is not None and (ARRAY, 0) in spec.items]
 
     def call(x: Any, *args: Any, **params: Any) -> Any:
         views.check_write(x, name)
@@ -56,7 +57,11 @@ def in_place(made: Function, name: str) -> Callable[..., Any]:
                 kernel(data, value)
                 views.write(x, data, None, name, written=True)
                 return x
-        result = made.call(x, *args, **params)
+        operands = (x, *args)
+        if keeping and recording() and any(edge_of(operands[i]) is not None for i in keeping if i < len(operands)):
+            before = _snapshot(x)
+            operands = tuple(before if a is x else a for a in operands)
+        result = made.call(*operands, **params)
         require_like(name, x, result)
         views.write(x, raw(result), node_of(result), name)
         return x
@@ -64,6 +69,11 @@ def in_place(made: Function, name: str) -> Callable[..., Any]:
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f"Write the result of `polyad.{made.name}` into the tensor, in place; returns the tensor."
     return call
+
+
+def _snapshot(x: Tensor) -> Tensor:
+    """The tensor as it is, history included, in memory of its own: what a rule keeps of it outlives the write."""
+    return wrap(x._device.backend.copy(raw(x)), x._device, node_of(x))
 
 
 def _fits(shape: tuple[int, ...], into: tuple[int, ...]) -> bool:
