@@ -422,7 +422,7 @@ def test_rules_run_on_their_device(two_gpus: TwoGPUs) -> None:
     z = x * y[0]
     seen.clear()
     assert there.pull is not None
-    gradients = there.pull(z.grad_fn, np.ones(3).view(Watched))
+    gradients = there.pull(z.grad_fn, np.ones(3).view(Watched), z.grad_fn.args)
     assert seen == [1]
     assert gradients[1] is None
     np.testing.assert_array_equal(gradients[0], 0.0)

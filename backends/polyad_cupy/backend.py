@@ -100,12 +100,12 @@ class CuPyBackend(Backend):
 
         return placed
 
-    def _pull(self, node: Node, g: Any) -> Sequence[Any]:
+    def _pull(self, node: Node, g: Any, args: Sequence[Any]) -> Sequence[Any]:
         """Run a node's rules on its device: they apply operators to arrays, which no table of kernels places."""
-        xp, args, shapes = node.device.xp, node.args or (), node.shapes
+        xp, shapes = node.device.xp, node.shapes
         gradients: list[Any] = [None] * len(args)
         with self._on(node.device):
-            for position, _, rule in specs_of(node):
+            for position, _, rule in specs_of(node.function, args):
                 gradient = rule(g, *args[position])
                 if shapes is not None and gradient.shape != shapes[position]:
                     gradient = sum_to(xp, gradient, shapes[position])

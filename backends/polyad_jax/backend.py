@@ -123,15 +123,14 @@ class JAXBackend(Backend):
 
         return placed
 
-    def pull(self, node: Node, g: Any) -> Sequence[Any] | None:
+    def pull(self, node: Node, g: Any, args: Sequence[Any]) -> Sequence[Any] | None:
         """Run all rules of a node as one compiled function of the arrays; whatever else they keep is fixed in it."""
         function = node.function
         if not function.prepare:
             return None
         arrays: list[Any] = []
         fixed: list[Any] = []
-        layout = specs_of(node)
-        args: Any = node.args
+        layout = specs_of(function, args)
         for position, spec, _ in layout:
             for (kind, _), value in zip(spec.items, args[position], strict=True):
                 if kind in (ARRAY, ARRAYS, OUT):
@@ -206,7 +205,7 @@ def _compile_pull(node: Node, layout: Sequence[Any], fixed: tuple[Any, ...]) -> 
     """Compile the rules of one kind of node. Holds nothing of the node's arrays."""
     from polyad.rules import sum_to
 
-    xp, shapes, count = node.device.plain, node.shapes, len(node.args or ())
+    xp, shapes, count = node.device.plain, node.shapes, len(node.edges)
     rules = [(position, spec.items, rule) for position, spec, rule in layout]
 
     def run(g: Any, arrays: Sequence[Any]) -> list[Any]:

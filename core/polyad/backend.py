@@ -246,8 +246,8 @@ class Backend:
         """Make a kernel run on ``device``, for libraries with a current device. As it stands, unchanged."""
         return kernel
 
-    pull: Callable[[Any, Any], Sequence[Any] | None] | None = None
-    """``pull(node, g)``: the gradients of a node's inputs, all rules run as one compiled call; None to decline.
+    pull: Callable[[Any, Any, Sequence[Any]], Sequence[Any] | None] | None = None
+    """``pull(node, g, args)``: the gradients of a node's inputs, all rules run as one compiled call; None to decline.
 
     For libraries that compile. Without it the engine runs the rules one by one."""
 

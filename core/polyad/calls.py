@@ -98,6 +98,8 @@ def _unary(made: Function) -> Callable[..., Any]:
             return careful(made, (x,), NO_PARAMS)
         if type(result) is not device.array:
             result = device.asarray(result)
+        elif result is data:  # a kernel with nothing to do: two tensors must not share memory unawares
+            result = device.backend.copy(data)
         out: Any = new(Tensor)
         out._data, out._device = result, device
         out._version = out._storage = out.grad = None

@@ -239,6 +239,8 @@ def finish(
                     out._node = Output(node, i)
         return outs
     result = device.asarray(result)
+    if any(result is v for v in values):  # a kernel with nothing to do: tensors must not share memory unawares
+        result = device.backend.copy(result)
     out = wrap(result, device)
     wanted = result_dtype(made, values, device)
     if wanted is not None and device.dtypes[result.dtype] is not wanted:

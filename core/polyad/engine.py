@@ -46,14 +46,13 @@ class TensorNamespace(XP):
 TENSORS: Final = TensorNamespace()
 
 
-def lifted(node: Node) -> list[tuple[Any, ...] | None]:
-    """What a node keeps, as Tensors with their history, so that rules run on them are recorded in turn."""
+def lifted(node: Node, kept: Sequence[Any]) -> tuple[Any, ...]:
+    """What rules get, as Tensors with their history, so that rules run on them are recorded in turn."""
     device, edges = node.device, node.edges
     args: list[tuple[Any, ...] | None] = [None] * len(edges)
-    assert node.args is not None
-    for position, spec, _ in specs_of(node):
+    for position, spec, _ in specs_of(node.function, kept):
         values: list[Any] = []
-        for (kind, key), value in zip(spec.items, node.args[position] or (), strict=True):
+        for (kind, key), value in zip(spec.items, kept[position], strict=True):
             if kind == NAMESPACE:
                 values.append(TENSORS)
             elif kind == OUT and node.function.outputs > 1:
@@ -67,7 +66,7 @@ def lifted(node: Node) -> list[tuple[Any, ...] | None]:
             else:
                 values.append(value)
         args[position] = tuple(values)
-    return args
+    return tuple(args)
 
 
 def enter(g: Any, tensor: Tensor, create_graph: bool) -> Any:
@@ -140,7 +139,7 @@ def propagate(
     captured: dict[Any, Any] = {}
     asked = None if wanted is None else set(wanted)
     needed = None if asked is None else _needed([edge for edge, _ in roots], asked)
-    plain = needed is None and not create_graph
+    add = FUNCTIONS["add"]
     following: Node | None = None  # the node to visit next, if it is not in the queue: chains need no queue
     if len(roots) == 1 and type(roots[0][0]) is Node:
         following, grads[following] = roots[0][0], roots[0][1]
@@ -177,12 +176,12 @@ def propagate(
             g = tuple(g)
         xp: Any = device.xp
         gradients = None
-        if not plain:
-            args = _some(node, args, needed, create_graph)
-            if create_graph:
-                xp = TENSORS
+        if needed is not None:
+            args = tuple(a if _target(e) in needed else None for a, e in zip(args, node.edges, strict=True))
+        if create_graph:
+            xp, args = TENSORS, lifted(node, args)
         elif device.pull is not None:
-            gradients = device.pull(node, g)
+            gradients = device.pull(node, g, args)
         if not keep:
             node.args = None
             node.guards = ()
@@ -203,7 +202,8 @@ def propagate(
                 if shapes is not None and gradient.shape != shapes[i]:
                     gradient = sum_to(xp, gradient, shapes[i])
             if edge in grads:
-                grads[edge] = grads[edge] + gradient
+                there = grads[edge]
+                grads[edge] = there + gradient if create_graph else edge.device.kernels[add](there, gradient)
                 continue
             kind = type(edge)
             if kind is Output:
@@ -257,14 +257,6 @@ def _capture(node: Node, g: Any, asked: set[Any], captured: dict[Any, Any]) -> N
         captured[node] = g
     if type(g) is list:
         captured.update({e: g[e.index] for e in asked if type(e) is Output and e.node is node})
-
-
-def _some(node: Node, args: tuple[Any, ...], needed: set[Any] | None, create_graph: bool) -> tuple[Any, ...]:
-    """What rules get, for the inputs that lead somewhere, as arrays or as Tensors."""
-    kept = tuple(lifted(node)) if create_graph else args
-    if needed is None:
-        return kept
-    return tuple(a if _target(e) in needed else None for a, e in zip(kept, node.edges, strict=True))
 
 
 def rules_for(function: Function, count: int) -> tuple[Rule | None, ...]:

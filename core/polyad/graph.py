@@ -203,12 +203,11 @@ def check_guards(node: Node) -> None:
             )
 
 
-def specs_of(node: Node) -> list[tuple[int, Spec, Rule]]:
+def specs_of(function: Function, args: Sequence[Any]) -> list[tuple[int, Spec, Rule]]:
     """List what runs in a node's backward: position, what was kept, and the rule, for inputs that need it."""
-    function = node.function
     last = len(function.rules) - 1
     found = []
-    for position, arg in enumerate(node.args or ()):
+    for position, arg in enumerate(args):
         if arg is not None:
             spec, rule = function.specs[min(position, last)], function.rules[min(position, last)]
             assert spec is not None

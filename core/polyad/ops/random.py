@@ -321,6 +321,8 @@ def randint(
         low, high, size = 0, low, high
     if not isinstance(low, int) or not isinstance(high, int) or low >= high:
         raise ArgumentError(f"randint: there is no integer in [{low}, {high}); low must be less than high")
+    if low < -(2**63) or high > 2**63:
+        raise ArgumentError(f"randint: [{low}, {high}) is outside the range of int64")
     lengths, where, source = _draw("randint", size, generator, device, backend)
     wanted = int64 if dtype is None else as_dtype(dtype)
     drawn = finished(source.integers(low, high, lengths, where.dtype(int64)), where, False)
