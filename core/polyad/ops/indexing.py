@@ -363,11 +363,11 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     whole_mask = isinstance(index, Tensor) and index.dtype.name == "bool" and index.shape == x.shape
     if whole_mask and _is_number(value):
         # no need to know how many are selected: works under tracing, and without waiting
-        chosen = FUNCTIONS["where"].call(index, _like(x, value), x)
+        chosen = FUNCTIONS["where"].call(index, _like(x, value, "x[...] = y"), x)
         views.write(x, raw(chosen), node_of(chosen), "x[mask] = y")
         return
     key, arrays = parse("x[...] = y", x, index)
-    value = _like(x, value)
+    value = _like(x, value, "x[...] = y")
     device = x._device
     target = _result_shape(x.shape, key, arrays)
     shape = value.shape
@@ -393,12 +393,12 @@ def _is_number(value: Any) -> bool:
     return type(value) in SCALARS or (isinstance(value, Tensor) and not value.ndim)
 
 
-def _like(x: Tensor, value: Any) -> Tensor:
+def _like(x: Tensor, value: Any, name: str) -> Tensor:
     """A value to be written, as a tensor of ``x``'s type and device."""
     device, dtype = x._device, x.dtype
     if type(value) in SCALARS:
         if isinstance(value, complex) and not dtype.is_complex:
-            raise DTypeError(f"x[...] = y: a tensor of {dtype.name} cannot hold the complex number {value}")
+            raise DTypeError(f"{name}: a tensor of {dtype.name} cannot hold the complex number {value}")
         if "integer" in dtype.kind:
             value = int(value)
             join_scalar(dtype, value)
@@ -406,12 +406,10 @@ def _like(x: Tensor, value: Any) -> Tensor:
     if not isinstance(value, Tensor):
         value = _asarray(value, device)
     if value._device is not device:
-        raise DeviceError(
-            f"x[...] = y: x is on {device.where}, y on {value._device.where}; write y.to(device=x.device)"
-        )
+        raise DeviceError(f"{name}: x is on {device.where}, y on {value._device.where}; write y.to(device=x.device)")
     if value.dtype is not dtype:
         if value.dtype.is_complex and not dtype.is_complex:
-            raise DTypeError(f"x[...] = y: a tensor of {dtype.name} cannot hold {value.dtype.name}; write y.real")
+            raise DTypeError(f"{name}: a tensor of {dtype.name} cannot hold {value.dtype.name}; write y.real")
         value = FUNCTIONS["astype"].call(value, dtype)
     return value  # type: ignore[no-any-return]
 

@@ -311,19 +311,24 @@ def copy_(x: Tensor, source: Any) -> Tensor:
     >>> ad.zeros(2).copy_(ad.tensor([1, 2]))
     tensor([1., 2.])
     """
+    return _write(x, source, "copy_")
+
+
+def _write(x: Tensor, source: Any, name: str) -> Tensor:
+    """Write ``source`` into ``x``, for the method called ``name``."""
     from .indexing import _like
 
-    views.check_write(x, "copy_")
+    views.check_write(x, name)
     if isinstance(source, Tensor) and source._device is not x._device:
         source = to_device(source, x._device)
-    value = _like(x, source)
+    value = _like(x, source, name)
     made: Any = _overwrite.function
     if len(value.shape) > x.ndim or any(
         n not in (1, m) for n, m in zip(reversed(value.shape), reversed(x.shape), strict=False)
     ):
-        raise ShapeError(f"copy_: a source of shape {value.shape} does not broadcast to the tensor's {x.shape}")
+        raise ShapeError(f"{name}: a source of shape {value.shape} does not broadcast to the tensor's {x.shape}")
     result = made.call(x, value)
-    views.write(x, raw(result), node_of(result), "copy_")
+    views.write(x, raw(result), node_of(result), name)
     return x
 
 
@@ -338,7 +343,7 @@ def fill_(x: Tensor, value: Any) -> Tensor:
     """
     if isinstance(value, Tensor) and value.ndim:
         raise ShapeError(f"fill_: expected one number; got a tensor of shape {value.shape}; write copy_")
-    return copy_(x, value)
+    return _write(x, value, "fill_")
 
 
 def zero_(x: Tensor) -> Tensor:
@@ -350,7 +355,7 @@ def zero_(x: Tensor) -> Tensor:
     >>> ad.ones(2).zero_()
     tensor([0., 0.])
     """
-    return copy_(x, False if x.dtype.name == "bool" else 0)
+    return _write(x, False if x.dtype.name == "bool" else 0, "zero_")
 
 
 def contiguous(x: Tensor) -> Tensor:
