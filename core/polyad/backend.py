@@ -90,9 +90,7 @@ class Device:
         return f"device(type={self.type!r}{index})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from .plugins import plugins
-
-        return plugins.device, (self.backend.name, str(self))
+        return _device, (self.backend.name, str(self))
 
     @property
     def where(self) -> str:
@@ -112,6 +110,13 @@ class Device:
         except KeyError:
             have = ", ".join(d.name for d in self.native)
             raise DTypeError(f"backend {self.backend.name!r} has no {wanted.name}; it has {have}") from None
+
+
+def _device(backend: str, spec: str) -> Device:
+    """Find a device again by name: what a pickle of one calls."""
+    from .plugins import plugins
+
+    return plugins.device(backend, spec)
 
 
 class KernelTable(dict[Function, Kernel]):

@@ -297,7 +297,8 @@ def _call_hooks(hooks: Sequence[Any], g: Any, device: Device) -> Any:
     recorded = isinstance(g, Tensor)
     with contextlib.nullcontext() if recorded else no_grad():
         for hook in hooks:
-            changed = hook(leave(g, device))
+            # what a hook keeps or writes is its own: the same array may go on along several paths
+            changed = hook(leave(g if recorded else device.backend.owned(g, True), device))
             if changed is not None:
                 g = enter(changed, changed, recorded)
     return g
@@ -313,7 +314,7 @@ def accumulate(gradients: dict[Any, Any], create_graph: bool) -> None:
         device = edge.device
         if create_graph:
             g = leave(g, device)
-            leaf.grad = g if leaf.grad is None else leaf.grad + g
+            leaf.grad = g.clone() if leaf.grad is None else leaf.grad + g
             continue
         if type(g) is not device.array:
             g = device.asarray(g)

@@ -6,6 +6,7 @@ What a tensor can do, its operators and methods, is bound in `polyad.methods` fr
 from __future__ import annotations
 
 import math
+import weakref
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from . import views
@@ -260,21 +261,13 @@ class Tensor(Methods):
         >>> y.grad
         tensor(12.)
         """
-        import weakref
-
         node = views.node_of(self)
         if node is None:
             raise AutogradError("retain_grad: the tensor does not require a gradient; nothing would be kept")
         if type(node) is AccumulateGrad:
             return
-        holder = weakref.ref(self)
-
-        def keep(gradient: Tensor) -> None:
-            tensor = holder()
-            if tensor is not None:
-                tensor.grad = gradient if tensor.grad is None else tensor.grad + gradient
-
-        node.add_hook(keep)
+        if not any(type(hook) is _Keep and hook.tensor() is self for hook in node.hooks or ()):
+            node.add_hook(_Keep(weakref.ref(self)))
 
     @property
     def data(self) -> Tensor:
@@ -527,6 +520,20 @@ class Tensor(Methods):
 
 
 plugins.add_tensor_class(Tensor)
+
+
+class _Keep:
+    """The hook of `Tensor.retain_grad`. It knows its tensor weakly, so that a graph has no cycles."""
+
+    __slots__ = ("tensor",)
+
+    def __init__(self, tensor: weakref.ref[Tensor]) -> None:
+        self.tensor = tensor
+
+    def __call__(self, gradient: Tensor) -> None:
+        tensor = self.tensor()
+        if tensor is not None:
+            tensor.grad = gradient if tensor.grad is None else tensor.grad + gradient
 
 
 def wrap(data: Any, device: Device, node: Any = None) -> Tensor:

@@ -16,15 +16,17 @@ from ..tensor import Tensor, wrap
 __all__ = ["backward", "enable_grad", "grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
 
 
-def _tensors(value: Any, caller: str, argument: str) -> list[Tensor]:
-    found = value if isinstance(value, (list, tuple)) else [value]
+def _tensors(value: Any, caller: str, argument: str) -> Sequence[Tensor]:
+    found: Sequence[Any] = value if isinstance(value, (list, tuple)) else [value]
     for t in found:
         if not isinstance(t, Tensor):
             raise OperandError(f"{caller}: {argument} must be a tensor or a sequence of tensors; got {t!r:.80}")
     return found
 
 
-def _roots(outputs: list[Tensor], gradients: Sequence[Any], caller: str, create_graph: bool) -> list[tuple[Any, Any]]:
+def _roots(
+    outputs: Sequence[Tensor], gradients: Sequence[Any], caller: str, create_graph: bool
+) -> list[tuple[Any, Any]]:
     """Where a pass starts: for each output its edge and the gradient that enters there."""
     if len(gradients) != len(outputs):
         raise ShapeError(f"{caller}: {len(outputs)} outputs need as many gradients; got {len(gradients)}")
@@ -38,7 +40,7 @@ def _roots(outputs: list[Tensor], gradients: Sequence[Any], caller: str, create_
             )
         if given is None:
             g = _implied(y, caller)
-            roots.append((node, wrap(g, y._device) if create_graph else g))
+            roots.append((node, wrap(y._device.backend.copy(g), y._device) if create_graph else g))
         else:
             roots.append((node, enter(_checked(given, y, caller), y, create_graph)))
     return roots
@@ -51,7 +53,7 @@ def _implied(y: Tensor, caller: str) -> Any:
     if math.prod(shape) != 1:
         raise ShapeError(
             f"{caller}: a gradient is implied only for a tensor of one element; this one has shape {shape}. "
-            f"Pass gradient= of that shape, or write y.sum().{caller}()"
+            f"Pass {'gradient' if caller == 'backward' else 'grad_outputs'}= of that shape, or start at y.sum()"
         )
     return y._device.one(shape, data.dtype)
 
@@ -133,7 +135,7 @@ def backward(
         _accumulate_into(targets, propagate(roots, keep=keep, create_graph=False, wanted=wanted), False)
 
 
-def _accumulate_into(targets: list[Tensor] | None, found: dict[Any, Any], create_graph: bool) -> None:
+def _accumulate_into(targets: Sequence[Tensor] | None, found: dict[Any, Any], create_graph: bool) -> None:
     """Add the gradients that were found to the leaves, and to the tensors that were named, leaves or not."""
     if targets is None:
         accumulate(found, create_graph)
@@ -143,6 +145,8 @@ def _accumulate_into(targets: list[Tensor] | None, found: dict[Any, Any], create
         edge = views.node_of(t)
         if type(edge) is not AccumulateGrad and edge in found:
             g = leave(found[edge], t._device)
+            if not create_graph:
+                g._data = t._device.backend.owned(g._data, True)
             t.grad = g if t.grad is None else t.grad + g
 
 
