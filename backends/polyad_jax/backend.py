@@ -79,7 +79,7 @@ class JAXBackend(Backend):
         "remainder": _integers(jnp.remainder),
         "linalg.eigh": lambda x: tuple(jnp.linalg.eigh(x, symmetrize_input=False)),
         "empty": jnp.zeros,
-        "arange": lambda start, stop, step, dtype: jnp.arange(start, stop, step, dtype),
+        "arange": jnp.arange,
         "linspace": lambda start, stop, num, dtype, endpoint: jnp.linspace(start, stop, num, endpoint, dtype=dtype),
         "eye": lambda n_rows, n_cols, dtype, k=0: jnp.eye(n_rows, n_cols, k, dtype),
         **{name: _own(kernel) for name, kernel in indexing.KERNELS.items()},

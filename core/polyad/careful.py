@@ -62,11 +62,11 @@ def with_defaults(made: Function, params: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-
-
 # Operands ----------------------------------------------------------------------------------------------------
 
+
 def no_operand(made: Function, position: int, value: Any) -> str:
+    """What to say of an operand that is no tensor, number or array."""
     name = made.inputs[min(position, len(made.inputs) - 1)] if made.inputs else "argument"
     advice = "write polyad.tensor(...) around it"
     if value is None:
@@ -169,8 +169,6 @@ def _promoted(made: Function, args: list[Any], device: Device) -> list[Any]:
 
 
 def astype(x: Tensor, dtype: DType) -> Tensor:
-    from .function import FUNCTIONS
-
     return FUNCTIONS["astype"].call(x, dtype)  # type: ignore[no-any-return]
 
 
@@ -260,8 +258,6 @@ def result_dtype(made: Function, values: Sequence[Any], device: Device) -> DType
 
 
 def _astype_function() -> Function:
-    from .function import FUNCTIONS
-
     return FUNCTIONS["astype"]
 
 
@@ -291,5 +287,3 @@ def broadcast_shapes(name: str, shapes: Sequence[tuple[int, ...]]) -> tuple[int,
                     f"and dimension {i - rank} has {result[i]} and {n}"
                 )
     return tuple(result)
-
-

@@ -155,7 +155,7 @@ def record(
     guards: tuple[Any, ...] = ()
     last = len(function.specs) - 1
     for position, edge in enumerate(edges):
-        spec = function.specs[position if position < last else last]
+        spec = function.specs[min(position, last)]
         if edge is None or spec is None:
             args.append(None)
         else:

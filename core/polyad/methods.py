@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from . import autograd
-from .operators import in_place, operator, reflected
 from .dtypes import bool as bool_, complex64, complex128, float16, float32, float64, int32, int64
+from .operators import in_place, operator, reflected
 from .ops import elementwise as e, indexing as i, linalg as l, manipulation as m, reduction as r, transfer as t
 from .tensor import Tensor
 from .views import node_of
