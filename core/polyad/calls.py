@@ -19,7 +19,7 @@ from .errors import OperandError, ShapeError
 from .function import ARRAY, FUNCTIONS, NAMESPACE, OUT, Function
 from .grad_mode import recording
 from .graph import Node, Version, guards_of, new, next_sequence, record
-from .tensor import Tensor
+from .tensor import Tensor, wrap
 from .views import Root, node_of, raw
 
 __all__ = ["binary_operator", "specialise"]
@@ -45,7 +45,7 @@ def specialise(made: Function) -> Callable[..., Any]:
             return _binary(made, lambda a, b: careful(made, (a, b), NO_PARAMS))
     if simple and made.params and len(made.inputs) == 1:
         return _parametrised(made)
-    if simple and len(made.inputs) > 1 and made.promotes:
+    if (simple or (made.outputs > 1 and not made.variadic and not made.differentiable)) and made.promotes:
         return _several(made)
     return _general(made)
 
@@ -187,7 +187,8 @@ def _binary(made: Function, fallback: Callable[[Any, Any], Any]) -> Callable[...
             )
             out._node = node
             return out
-        a_args = b_args = None
+        a_args: Any = None
+        b_args: Any = None
         guards: tuple[Any, ...] = ()
         if a_edge is not None:
             if a_code == NOTHING:
@@ -230,7 +231,7 @@ def _parametrised(made: Function) -> Callable[..., Any]:
     """One array and parameters."""
     names = tuple(made.params)
     same, differentiable, accumulates = made.gives == "same", made.differentiable, made.accumulates
-    check = made.check if made.check is not None else lambda shape, **params: with_defaults(made, params)
+    check: Callable[..., dict[str, Any]] = made.check or (lambda shape, **params: with_defaults(made, params))
     remembered = _remembering(check)
     spec = made.specs[0]
     keeps = differentiable and spec is not None
@@ -281,12 +282,12 @@ def _parametrised(made: Function) -> Callable[..., Any]:
 
 
 def _several(made: Function) -> Callable[..., Any]:
-    """Several arrays, of which the last ones may be left out, with or without parameters."""
+    """Several arrays or numbers, of which the last ones may be left out, with or without parameters."""
     names, count, required = tuple(made.params), len(made.inputs), made.required
     promotes, leading = frozenset(made.promotes), made.promotes[0]
     same, differentiable, takes = made.gives == "same", made.differentiable, made.takes
-    check = made.check if made.check is not None else lambda *shapes, **params: with_defaults(made, params)
-    remembered = _remembering(check)
+    check: Callable[..., dict[str, Any]] = made.check or (lambda *shapes, **params: with_defaults(made, params))
+    remembered, several = _remembering(check), made.outputs > 1
 
     def call(*args: Any, **params: Any) -> Any:
         if params or len(args) > count:
@@ -298,31 +299,43 @@ def _several(made: Function) -> Callable[..., Any]:
                 raise Unusual
             values: list[Any] = []
             edges: list[Any] = []
+            shapes: list[Any] = []
             for i, x in enumerate(args):
-                if x is None and i >= required:
-                    data = edge = None
+                kind = type(x)
+                if kind is float or kind is int:
+                    if i not in promotes or dtype not in device.weak[kind]:
+                        raise Unusual
+                    data, edge, shape = x, None, ()
+                elif x is None and i >= required:
+                    data = edge = shape = None
                 else:
                     data, edge = x._data, x._node
                     if x._device is not device or (i in promotes and data.dtype is not dtype):
                         raise Unusual
+                    shape = data.shape
                 values.append(data)
                 edges.append(edge)
+                shapes.append(shape)
             if len(args) < count:
                 args += (None,) * (count - len(args))
                 values += [None] * (count - len(values))
                 edges += [None] * (count - len(edges))
-            shapes = [None if data is None else data.shape for data in values]
+                shapes += [None] * (count - len(shapes))
             try:
                 merged = remembered(*shapes, **params)
             except TypeError:
                 merged = check(*shapes, **params)
             result = device.kernels[made](*values, **merged)
+            if several:
+                return tuple([wrap(device.asarray(r), device) for r in result])
             if same and result.dtype is not dtype:
                 raise Unusual
         except Exception:
             return careful(made, args, params)
         if type(result) is not device.array:
             result = device.asarray(result)
+        elif result is values[0]:
+            result = device.backend.copy(result)
         out: Any = new(Tensor)
         out._data, out._device = result, device
         out._version = out._storage = out.grad = out._node = None

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from . import views
+from .backend import Device
 from .calls import binary_operator
-from .careful import SCALARS, careful
+from .careful import SCALARS, careful, constant
 from .errors import DTypeError, ShapeError
 from .function import ARRAY, Function
 from .grad_mode import recording
@@ -22,13 +23,37 @@ def operator(made: Function) -> Callable[..., Any]:
     return binary_operator(made)
 
 
+_numbers: dict[tuple[Any, Any, Device], Tensor] = {}
+
+
+def _number(value: Any, dtype: Any, device: Device) -> Tensor:
+    """A number that stood left of a tensor, as a tensor; kept, since programs use few of them over and over."""
+    key = value, dtype, device
+    found = _numbers.get(key)
+    if found is None:
+        found = constant(value, device.dtypes[dtype], device)
+        if len(_numbers) >= 256:
+            _numbers.clear()
+        if not device.backend.is_traced(raw(found)):
+            _numbers[key] = found
+    return found
+
+
 def reflected(made: Function) -> Callable[..., Any]:
     """The function with its operands exchanged: ``__rsub__`` of ``__sub__``."""
+    call = made.call
 
     def op(b: Any, a: Any) -> Any:
-        if type(a) in SCALARS or hasattr(a, "dtype"):
+        kind = type(a)
+        if kind in SCALARS:
+            try:
+                device, dtype = b._device, b._data.dtype
+                if a and dtype in device.weak[kind]:  # 0.0 and -0.0 are one key, so 0 is not kept
+                    return call(_number(a, dtype, device), b)
+            except AttributeError:
+                pass  # an alias emptied by a write
             return careful(made, (a, b), {})
-        return NotImplemented
+        return careful(made, (a, b), {}) if hasattr(a, "dtype") else NotImplemented
 
     return op
 

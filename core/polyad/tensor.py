@@ -386,9 +386,9 @@ class Tensor(Methods):
             raise AutogradError(
                 "numpy: the tensor requires a gradient, which a NumPy array cannot carry; write x.detach().numpy()"
             )
-        data = views.raw(self)
+        host = self._host("numpy")
         guard(self)
-        return self._device.backend.to_host(data)
+        return host
 
     def item(self) -> Any:
         """Give the one element as a Python number.
@@ -414,7 +414,7 @@ class Tensor(Methods):
                 f"item: the tensor of shape {tuple(data.shape)} has {math.prod(data.shape)} elements, not one; "
                 f"write x.tolist(), or index one element first"
             )
-        return self._device.backend.to_host(data).item()
+        return self._host("item").item()
 
     def tolist(self) -> Any:
         """Give the elements as a nested list of Python numbers; a 0-d tensor gives a number.
@@ -425,7 +425,17 @@ class Tensor(Methods):
         >>> ad.eye(2).tolist()
         [[1.0, 0.0], [0.0, 1.0]]
         """
-        return self._device.backend.to_host(views.raw(self)).tolist()
+        return self._host("tolist").tolist()
+
+    def _host(self, of: str) -> Any:
+        """Give the elements as a NumPy array, for the method ``of``."""
+        data, backend = views.raw(self), self._device.backend
+        if backend.is_traced(data):
+            raise OperandError(
+                f"{of}: the tensor has no values yet, because a transformation such as jax.jit traces the function; "
+                f"return it from the function, and write where(condition, x, y) for a branch on it"
+            )
+        return backend.to_host(data)
 
     def _number(self, of: str) -> Any:
         if self.numel() != 1:
