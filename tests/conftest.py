@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # Compiling takes most of JAX's time here, so what was compiled is kept from run to run. Read when JAX is imported.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / "jax"))
@@ -51,7 +52,7 @@ def backend(loaded_backend: Backend) -> Iterator[Backend]:
         yield loaded_backend
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say once for each reason how many tests were skipped for it; pytest would say it once for each test."""
     reasons = Counter(
         report.longrepr[2].removeprefix("Skipped: ")
