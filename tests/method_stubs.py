@@ -22,8 +22,7 @@ from typing import Any
 from .backend import Backend, Device
 from .dtypes import DTypeLike
 from .ops.elementwise import Operand
-from .ops.manipulation import Shape
-from .ops.reduction import Axis
+from .ops.arguments import Axis, Shape
 from .tensor import Tensor
 
 class Methods:

@@ -19,7 +19,7 @@ import pytest
 import polyad as ad
 from polyad.errors import BackendError, BackendNotInstalledError, DTypeError, IndexOutOfRangeError
 from polyad.function import FUNCTIONS, Fails
-from polyad.ops.indexing import ARRAY, Slice
+from polyad.keys import ARRAY, Slice
 from polyad.plugins import Plugins, plugins
 from polyad.tensor import wrap
 from polyad.testing import Sample, check_function

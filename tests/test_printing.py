@@ -484,9 +484,7 @@ def test_set_printoptions() -> None:
 
 def random_shape(rng: random.Random) -> tuple[int, ...]:
     while True:
-        sizes = (
-            rng.choice([0, 1, 2, 6, 7, 30, 130, 1100, rng.randint(1, 9)]) for _ in range(rng.randint(0, 4))
-        )
+        sizes = (rng.choice([0, 1, 2, 6, 7, 30, 130, 1100, rng.randint(1, 9)]) for _ in range(rng.randint(0, 4)))
         shape = tuple(sizes)
         if math.prod(shape) <= 100_000 and (0 not in shape or rng.random() < 0.3):
             return shape
@@ -571,7 +569,5 @@ def check_against_torch(torch: Any, rng: random.Random, name: str) -> None:
     torch.set_printoptions(profile="default")
     set_printoptions(**options)
     torch.set_printoptions(**options)
-    text = format_tensor(
-        tuple(values.shape), KINDS[name], lambda index: values[index].tolist(), suffixes=suffixes
-    )
+    text = format_tensor(tuple(values.shape), KINDS[name], lambda index: values[index].tolist(), suffixes=suffixes)
     assert text == str(tensor), (options, tuple(values.shape))

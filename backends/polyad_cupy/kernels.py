@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from polyad.backend import Kernel
-from polyad.ops.indexing import ARRAY, python_key
+from polyad.keys import ARRAY, python_key
 
 __all__ = ["inplace", "kernels"]
 

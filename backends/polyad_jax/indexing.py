@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from polyad.ops.indexing import ARRAY, Key, Slice
+from polyad.keys import ARRAY, Key, Slice
 
 Form = tuple[Any, ...]
 INT = "int"

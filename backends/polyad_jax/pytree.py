@@ -6,21 +6,19 @@ History does not cross the border: inside, a tensor is a leaf.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 
+from polyad.backend import Backend
 from polyad.graph import AccumulateGrad
 from polyad.tensor import Tensor
 from polyad.views import node_of, raw
 
-if TYPE_CHECKING:
-    from .backend import JAXBackend
-
 _known: set[type] = set()
 
 
-def register(cls: type, backend: JAXBackend) -> None:
+def register(cls: type, backend: Backend) -> None:
     """Register a class of tensors with JAX, once."""
     if cls in _known:
         return

@@ -11,7 +11,7 @@ import numpy as np
 
 from polyad import dtypes
 from polyad.backend import Backend, Device
-from polyad.ops.indexing import ARRAY, python_key
+from polyad.keys import ARRAY, python_key
 
 from .random import NumPySource
 

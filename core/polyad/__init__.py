@@ -57,20 +57,21 @@ from .function import (
     Function as Function,
     Sample as Sample,
 )
+from .ops.conversion import (
+    asarray as asarray,
+    from_numpy as from_numpy,
+    tensor as tensor,
+)
 from .ops.creation import (
     arange as arange,
-    asarray as asarray,
-    device as device,
     empty as empty,
     empty_like as empty_like,
     eye as eye,
-    from_numpy as from_numpy,
     full as full,
     full_like as full_like,
     linspace as linspace,
     ones as ones,
     ones_like as ones_like,
-    tensor as tensor,
     zeros as zeros,
     zeros_like as zeros_like,
 )
@@ -139,6 +140,9 @@ from .ops.manipulation import (
     stack as stack,
     transpose as transpose,
     view as view,
+)
+from .ops.placement import (
+    device as device,
 )
 from .ops.random import (
     Generator as Generator,

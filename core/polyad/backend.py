@@ -89,9 +89,6 @@ class Device:
         index = "" if self.index is None else f", index={self.index}"
         return f"device(type={self.type!r}{index})"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _device, (self.backend.name, str(self))
-
     @property
     def where(self) -> str:
         """Backend and place in words, for messages."""
@@ -110,13 +107,6 @@ class Device:
         except KeyError:
             have = ", ".join(d.name for d in self.native)
             raise DTypeError(f"backend {self.backend.name!r} has no {wanted.name}; it has {have}") from None
-
-
-def _device(backend: str, spec: str) -> Device:
-    """Find a device again by name: what a pickle of one calls."""
-    from .plugins import plugins
-
-    return plugins.device(backend, spec)
 
 
 class KernelTable(dict[Function, Kernel]):
@@ -193,6 +183,8 @@ class Backend:
         ``function name -> kernel``, for functions that the namespace lacks, or has slower or otherwise.
     inplace : dict
         ``function name -> kernel(*arrays, **params)`` that writes its result into the first array.
+    provided : dict
+        ``function name -> kernel`` that op plugins bring for this backend; filled when they load.
     writable : bool
         Whether arrays can be written in place. Where not, a write makes a new array.
     is_host : bool
@@ -208,6 +200,7 @@ class Backend:
     dtypes: Mapping[DType, Any]
     kernels: Mapping[str, Kernel]
     inplace: Mapping[str, Kernel]
+    provided: dict[str, Kernel] = {}  # noqa: RUF012 - replaced when the backend is introduced
     devices: tuple[Device, ...]
 
     # Kernels --------------------------------------------------------------------------------------------
@@ -220,9 +213,7 @@ class Backend:
         BackendError
             If there is none.
         """
-        from .plugins import plugins
-
-        own = self.kernels.get(function.name) or plugins.kernel(self.name, function.name)
+        own = self.kernels.get(function.name) or self.provided.get(function.name)
         if own is None and function.standard:
             own = lookup(self.xp, function.name)
         if own is not None:

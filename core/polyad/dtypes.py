@@ -255,7 +255,8 @@ INTEGER_RANGE: Final = {
     d: (-(2 ** (8 * d.itemsize - 1)), 2 ** (8 * d.itemsize - 1) - 1)
     if d.kind == "signed integer"
     else (0, 2 ** (8 * d.itemsize) - 1)
-    for d in CATEGORIES["integer"]
+    for d in ALL
+    if "integer" in d.kind
 }
 
 

@@ -5,6 +5,7 @@ Hooks fill dictionaries here; operations read dictionaries.
 
 from __future__ import annotations
 
+import copyreg
 import os
 import sys
 import threading
@@ -148,8 +149,7 @@ class Plugins:
             made = _hooks(entry.load()).polyad_backend()
             if len(made) != 1 or not isinstance(made[0], Backend) or made[0].name != name:
                 raise PluginError(f"its hook polyad_backend must give one Backend named {name!r}; it gave {made}")
-            for cls in self._tensor_classes:
-                made[0].adopt(cls)
+            self._introduce(made[0])
         except BackendNotInstalledError:
             raise  # its message is for the user as it stands
         except Exception as error:
@@ -169,8 +169,7 @@ class Plugins:
         with self._lock:
             if backend.name in self.backend_names():
                 raise PluginError(f"there is a backend {backend.name!r} already; give this one another name")
-            for cls in self._tensor_classes:
-                backend.adopt(cls)
+            self._introduce(backend)
             self._backends[backend.name] = backend
 
     def add_tensor_class(self, cls: type) -> None:
@@ -239,7 +238,10 @@ class Plugins:
                 f"plugin {name!r} ({entry.value} of {origin}) failed to load: {_described(error)}"
             ) from error
         self._namespaces.update({key: (value, origin) for key, value in namespaces.items()})
-        self._kernels.update({key: (kernel, origin) for key, kernel in kernels.items()})
+        for (backend, function), kernel in kernels.items():
+            self._kernels[backend, function] = kernel, origin
+            if backend in self._backends:
+                self._backends[backend].provided[function] = kernel
 
     def load_all(self) -> None:
         """Load every op plugin that may load. Failures are kept in `failures`, so that one does not stop others."""
@@ -275,10 +277,11 @@ class Plugins:
             f"module 'polyad' has no attribute {name!r}" + (f" ({'; '.join(reasons)})" if reasons else "")
         )
 
-    def kernel(self, backend: str, function: str) -> Kernel | None:
-        """Find the kernel that a plugin brings for a function on a backend."""
-        found = self._kernels.get((backend, function))
-        return found[0] if found is not None else None
+    def _introduce(self, backend: Backend) -> None:
+        """Give a new backend what was brought for it before it was there."""
+        backend.provided = {f: kernel for (name, f), (kernel, _) in self._kernels.items() if name == backend.name}
+        for cls in self._tensor_classes:
+            backend.adopt(cls)
 
     def device(self, backend: str, spec: str) -> Device:
         """Give the device of a backend that a text names."""
@@ -332,6 +335,14 @@ def _described(error: Exception) -> str:
 
 
 plugins: Final = Plugins()
+
+
+def _named_device(backend: str, spec: str) -> Device:
+    return plugins.device(backend, spec)
+
+
+# a device is pickled by name, and found again by loading its backend
+copyreg.pickle(Device, lambda device: (_named_device, (device.backend.name, str(device))))
 
 # The default for creation ---------------------------------------------------------------------------------
 

@@ -107,7 +107,7 @@ def against_torch(threads: int | None) -> list[Program]:
     (w, tw), (x, tx), (v, tv), (c, tc) = both(8, 8), both(8, 8, grad=False), both(8), both(8, 8)
     images, timages = both(64, 64, grad=False)
     labels = rng.integers(0, 10, 64)
-    rows = [
+    return [
         Program("x + y, recorded, 8x8", lambda: a + b, lambda: ta + tb, 0.6),
         Program("x * y, recorded, 8x8", lambda: a * b, lambda: ta * tb, None),
         Program("x * 2.0, recorded, 8x8", lambda: a * 2.0, lambda: ta * 2.0, None),
@@ -129,7 +129,6 @@ def against_torch(threads: int | None) -> list[Program]:
             0.8,
         ),
     ]
-    return rows
 
 
 def against_bare_jax() -> list[Program]:

@@ -89,7 +89,7 @@ def backend_state(name: str) -> BackendState:
     except BackendNotInstalledError as error:
         return BackendState(name, NOT_INSTALLED, provider, reason=install_line(str(error)))
     except PolyadError as error:
-        return BackendState(name, BROKEN, provider, reason=str(error))
+        return BackendState(name, BROKEN, provider, reason=reason_of(error))
     devices = [str(d) for d in backend.devices]
     return BackendState(name, READY, provider, devices, backend.describe())
 
@@ -112,7 +112,7 @@ def plugin_state(name: str, claims: list[EntryPoint]) -> PluginState:
     try:
         plugins.load(name)
     except PluginError as error:
-        return PluginState(name, BROKEN, provider, reason=str(error))
+        return PluginState(name, BROKEN, provider, reason=reason_of(error))
     return PluginState(name, READY, provider, [f.name for f in FUNCTIONS.values() if f.provider == provider])
 
 
@@ -130,6 +130,14 @@ def install_line(message: str) -> str:
     """Shorten a backend's message to the line that installs what is missing, where it has one."""
     found = re.search(r"pip install \S.*", message)
     return found.group() if found else message
+
+
+def reason_of(error: PolyadError) -> str:
+    """Say why something failed to load: the cause, since what failed stands beside it."""
+    cause = error.__cause__
+    if cause is None or isinstance(cause, PolyadError):
+        return str(cause or error)
+    return f"{type(cause).__name__}: {cause}"
 
 
 def default_place() -> tuple[str | None, str]:
@@ -172,7 +180,7 @@ def render(report: Report) -> RenderableType:
     facts.add_row("", "default", default + Text(f"  ({report.why})", style="dim" if report.default else "red"))
 
     backends = grid("bold", "", "", "")
-    for b in report.backends:
+    for b in sorted(report.backends, key=lambda b: b.state != READY):
         backends.add_row("", b.name, Text(b.state, style=state_style(b.state)), b.provider, describe_backend(b))
     return Group(
         Text(f"polyad {report.polyad}", style="bold"),

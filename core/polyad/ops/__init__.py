@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..function import FUNCTIONS, Function
-from . import creation, elementwise, indexing, linalg, manipulation, random, reduction, transfer
+from . import conversion, creation, elementwise, indexing, linalg, manipulation, random, reduction, transfer
 
 __all__ = ["CHAPTERS"]
 
-CHAPTERS = (creation, elementwise, manipulation, indexing, reduction, linalg, transfer, random)
+CHAPTERS = (conversion, creation, elementwise, manipulation, indexing, reduction, linalg, transfer, random)
 
 
 def _records(chapter: object) -> list[Function]:

@@ -1,69 +1,28 @@
 """Reading and writing by index: ``x[...]`` and ``x[...] = y``.
 
-What a user writes between the brackets is brought to one form, the *key*, once, here: a tuple with for each
-dimension an int, a `Slice` or `ARRAY`, and None for new ones. Keys are hashable, index arrays travel beside them.
+What a user writes between the brackets is brought to one form, the key of `polyad.keys`, once, here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 from .. import views
-from ..careful import SCALARS, broadcast_shapes, constant
+from ..careful import SCALARS, broadcast_shapes
 from ..dispatch import function
-from ..dtypes import int64, join_scalar
+from ..dtypes import int64
 from ..errors import DeviceError, DTypeError, IndexOutOfRangeError, OperandError, ShapeError
 from ..function import FUNCTIONS, Sample
 from ..grad_mode import recording
+from ..keys import ARRAY, Key, Slice
 from ..plugins import plugins
 from ..rules import sum_to
 from ..tensor import Tensor, wrap
 from ..views import View, node_of, raw
+from .conversion import asarray, value_for
 
-__all__ = ["ARRAY", "Key", "Slice", "along", "getitem", "python_key", "setitem"]
-
-
-class Slice(NamedTuple):
-    """A slice with its bounds made explicit: ``length`` elements from ``start``, ``step`` apart."""
-
-    start: int
-    length: int
-    step: int
-
-    def python(self) -> slice:
-        """Give the slice in Python's own form."""
-        stop = self.start + self.length * self.step
-        return slice(self.start, stop if stop >= 0 else None, self.step)
-
-
-class _Array:
-    """Marks the place of an index array in a key."""
-
-    def __repr__(self) -> str:
-        return "ARRAY"
-
-
-ARRAY: Final = _Array()
-Key = tuple[Any, ...]
-
-
-def python_key(key: Key, arrays: Sequence[Any] = ()) -> tuple[Any, ...]:
-    """A key in the form that array libraries take between brackets.
-
-    It ends in an ellipsis, so that even one element comes out as an array.
-    """
-    rest = iter(arrays)
-    return (
-        *(e.python() if type(e) is Slice else next(rest) if e is ARRAY else e for e in key),
-        Ellipsis,
-    )
-
-
-def along(shape: Sequence[int], axis: int, start: int, stop: int | None = None) -> Key:
-    """The key of ``start:stop`` along one axis, or of ``start`` alone, and of everything along the others."""
-    full = tuple(Slice(0, n, 1) for n in shape[:axis])
-    return (*full, start if stop is None else Slice(start, stop - start, 1))
+__all__ = ["getitem", "setitem"]
 
 
 # From brackets to keys --------------------------------------------------------------------------------------
@@ -151,7 +110,7 @@ def _entry(name: str, x: Tensor, e: Any) -> Any:
             )
         found = e
     elif isinstance(e, (bool, list)) or plugins.owner(e) is not None:
-        found = _asarray(e, device)
+        found = asarray(e, device=device)
     elif hasattr(e, "__index__"):
         return e.__index__()
     else:
@@ -164,12 +123,6 @@ def _entry(name: str, x: Tensor, e: Any) -> Any:
             return FUNCTIONS["astype"].call(found, int64)
         raise DTypeError(f"{name}: index arrays are of integers or bools; got {found.dtype.name}")
     return found
-
-
-def _asarray(value: Any, device: Any) -> Tensor:
-    from .creation import asarray
-
-    return asarray(value, device=device)
 
 
 def _mask(name: str, mask: Tensor, shape: tuple[int, ...], dim: int) -> list[Tensor]:
@@ -363,11 +316,11 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     whole_mask = isinstance(index, Tensor) and index.dtype.name == "bool" and index.shape == x.shape
     if whole_mask and _is_number(value):
         # no need to know how many are selected: works under tracing, and without waiting
-        chosen = FUNCTIONS["where"].call(index, _like(x, value, "x[...] = y"), x)
+        chosen = FUNCTIONS["where"].call(index, value_for(x, value, "x[...] = y"), x)
         views.write(x, raw(chosen), node_of(chosen), "x[mask] = y")
         return
     key, arrays = parse("x[...] = y", x, index)
-    value = _like(x, value, "x[...] = y")
+    value = value_for(x, value, "x[...] = y")
     device = x._device
     target = _result_shape(x.shape, key, arrays)
     shape = value.shape
@@ -391,27 +344,6 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
 
 def _is_number(value: Any) -> bool:
     return type(value) in SCALARS or (isinstance(value, Tensor) and not value.ndim)
-
-
-def _like(x: Tensor, value: Any, name: str) -> Tensor:
-    """A value to be written, as a tensor of ``x``'s type and device."""
-    device, dtype = x._device, x.dtype
-    if type(value) in SCALARS:
-        if isinstance(value, complex) and not dtype.is_complex:
-            raise DTypeError(f"{name}: a tensor of {dtype.name} cannot hold the complex number {value}")
-        if "integer" in dtype.kind:
-            value = int(value)
-            join_scalar(dtype, value)
-        return constant(value, dtype, device)
-    if not isinstance(value, Tensor):
-        value = _asarray(value, device)
-    if value._device is not device:
-        raise DeviceError(f"{name}: x is on {device.where}, y on {value._device.where}; write y.to(device=x.device)")
-    if value.dtype is not dtype:
-        if value.dtype.is_complex and not dtype.is_complex:
-            raise DTypeError(f"{name}: a tensor of {dtype.name} cannot hold {value.dtype.name}; write y.real")
-        value = FUNCTIONS["astype"].call(value, dtype)
-    return value  # type: ignore[no-any-return]
 
 
 def _result_shape(shape: tuple[int, ...], key: Key, arrays: Sequence[Tensor]) -> tuple[int, ...]:

@@ -10,31 +10,10 @@ from .. import views
 from ..dispatch import function
 from ..errors import OperandError, ShapeError
 from ..function import Fails, Sample
+from ..keys import along
 from ..tensor import Tensor, not_a_tensor
 from ..views import View, viewable
-from .indexing import along
-from .reduction import normalize_axes, normalize_axis
-
-Shape = tuple[int, ...]
-Axis = int | tuple[int, ...] | None
-
-
-def as_shape(name: str, shape: Any) -> Shape:
-    """A shape given as an integer, a sequence, or the arguments themselves: ``(2, 3)``, ``((2, 3),)``.
-
-    Raises
-    ------
-    OperandError
-        If it is no sequence of integers.
-    """
-    if isinstance(shape, (tuple, list)) and len(shape) == 1 and isinstance(shape[0], (tuple, list)):
-        shape = shape[0]
-    if not isinstance(shape, (tuple, list)):
-        shape = (shape,)
-    try:
-        return tuple(n if type(n) is int else n.__index__() for n in shape)
-    except (AttributeError, TypeError):
-        raise OperandError(f"{name}: a shape is a tuple of integers; got {shape!r}") from None
+from .arguments import Axis, Shape, as_shape, normalize_axes, normalize_axis
 
 
 def resolve(name: str, shape: Shape, wanted: Shape) -> Shape:

@@ -9,8 +9,8 @@ from ..backend import Backend, Device
 from ..dtypes import DTypeLike, as_dtype, float32, int64
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..tensor import Tensor
-from .creation import DeviceLike, finished, place
-from .manipulation import as_shape
+from .arguments import as_shape
+from .placement import DeviceLike, finished, place
 
 __all__ = ["Generator", "Source", "initial_seed", "manual_seed", "rand", "randint", "randn", "randperm", "seed"]
 

@@ -10,39 +10,7 @@ from ..errors import DTypeError, IndexOutOfRangeError, OperandError, ShapeError
 from ..function import Fails, Sample
 from ..rules import count, unreduce
 from ..tensor import Tensor
-
-Shape = tuple[int, ...]
-Axis = int | tuple[int, ...] | None
-
-
-def normalize_axis(name: str, axis: Any, ndim: int) -> int:
-    """An axis counted from the front.
-
-    Raises
-    ------
-    IndexOutOfRangeError
-        With the valid range.
-    """
-    try:
-        axis = axis.__index__()
-    except (AttributeError, TypeError):
-        raise OperandError(f"{name}: axis must be an integer; got {axis!r}") from None
-    if not -ndim <= axis < ndim:
-        valid = f"-{ndim} to {ndim - 1}" if ndim else "none, since the tensor is 0-d"
-        raise IndexOutOfRangeError(f"{name}: axis {axis} is out of range for {ndim} dimensions; valid: {valid}")
-    return int(axis % ndim)
-
-
-def normalize_axes(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
-    """Axes counted from the front, in order; all of them for None."""
-    if axis is None:
-        return tuple(range(ndim))
-    if isinstance(axis, (tuple, list)):
-        axes = [normalize_axis(name, a, ndim) for a in axis]
-        if len(set(axes)) != len(axes):
-            raise ShapeError(f"{name}: axis {tuple(axis)} names a dimension twice")
-        return tuple(sorted(axes))
-    return (normalize_axis(name, axis, ndim),)
+from .arguments import Axis, Shape, normalize_axes, normalize_axis
 
 
 def reducing(name: str, *, empty: bool = True, **others: Any) -> Any:

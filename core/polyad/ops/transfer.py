@@ -17,6 +17,7 @@ from ..plugins import plugins
 from ..rules import is_complex
 from ..tensor import Tensor, not_a_tensor, wrap
 from ..views import View, node_of, raw
+from .conversion import value_for
 
 
 def _cast_back(g: Any, xp: Any, x_dtype: Any) -> Any:
@@ -316,12 +317,10 @@ def copy_(x: Tensor, source: Any) -> Tensor:
 
 def _write(x: Tensor, source: Any, name: str) -> Tensor:
     """Write ``source`` into ``x``, for the method called ``name``."""
-    from .indexing import _like
-
     views.check_write(x, name)
     if isinstance(source, Tensor) and source._device is not x._device:
         source = to_device(source, x._device)
-    value = _like(x, source, name)
+    value = value_for(x, source, name)
     made: Any = _overwrite.function
     if len(value.shape) > x.ndim or any(
         n not in (1, m) for n, m in zip(reversed(value.shape), reversed(x.shape), strict=False)

@@ -26,7 +26,7 @@ from ..dtypes import (
 from ..errors import OperandError
 from ..function import Fails, Function, Sample
 from ..grad_mode import no_grad
-from ..ops.creation import DeviceLike, place
+from ..ops.placement import DeviceLike, place
 from ..tensor import Tensor
 from .comparison import assert_close, flat
 from .gradients import gradcheck, gradgradcheck

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from ..dtypes import DType, DTypeLike, as_dtype, bool as bool_, complex64, complex128, float64, int64
 from ..function import Sample
-from ..ops.creation import DeviceLike, flatten_nested, place, tensor
+from ..ops.conversion import flatten_nested, tensor
+from ..ops.placement import DeviceLike, place
 from ..tensor import Tensor, wrap
 
 __all__ = ["from_numbers", "sample_arguments"]

@@ -1,0 +1,283 @@
+"""``polyad ops``: the functions there are, their derivatives, and the kernels of each backend."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterable, Sequence
+
+import click
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ..backend import Backend, lookup
+from ..dtypes import CATEGORIES
+from ..errors import BackendError
+from ..function import (
+    ARRAY,
+    ARRAYS,
+    DTYPE,
+    FUNCTIONS,
+    NAMESPACE,
+    OUT,
+    PARAMETER,
+    POSITION,
+    SHAPE,
+    SHAPES,
+    Function,
+    Spec,
+)
+from ..methods import ALIASES
+from ..ops import CHAPTERS
+from ..plugins import plugins
+from .console import console, grid, mistake
+from .docstring import render_docstring
+
+__all__ = ["chapters", "command", "derivative", "find", "kernel", "render_list", "render_page"]
+
+KERNELS = {
+    "own": "written for this backend",
+    "plugin": "brought by an op plugin",
+    "library": "the array library's function of that name",
+    "body": "the function's body, in terms of other functions",
+    "none": "the backend cannot run it",
+}
+"""Where the kernel of a function on a backend may come from."""
+
+STYLES = {"own": "green", "plugin": "green", "library": "green", "body": "cyan", "none": "red"}
+
+
+# Finding out ----------------------------------------------------------------------------------------------
+
+
+def chapters() -> dict[str, list[Function]]:
+    """Group the functions: polyad's own by chapter, the others by the distribution that brings them."""
+    chapter_of = {
+        record.name: chapter.__name__.rpartition(".")[2]
+        for chapter in CHAPTERS
+        for value in vars(chapter).values()
+        if isinstance(record := getattr(value, "function", value), Function)
+        and getattr(value, "__module__", chapter.__name__) == chapter.__name__
+    }
+    groups: dict[str, list[Function]] = {}
+    for function in FUNCTIONS.values():
+        group = chapter_of.get(function.name, "other") if function.provider == "polyad" else function.provider
+        groups.setdefault(group, []).append(function)
+    return groups
+
+
+def find(name: str) -> Function | None:
+    """Find a function by its name or an alias, also written ``polyad.name``."""
+    short = name.removeprefix("polyad.")
+    return FUNCTIONS.get(short) or FUNCTIONS.get(ALIASES.get(short, ""))
+
+
+def close_matches(name: str) -> list[str]:
+    """Give the names that a misspelt one may have meant, the likeliest first."""
+    return difflib.get_close_matches(name.removeprefix("polyad."), [*FUNCTIONS, *ALIASES], n=4)
+
+
+def derivative(function: Function) -> str:
+    """Say what a function's derivative comes from: its ``"rules"``, its ``"body"``, or that it has ``"none"``."""
+    if not function.differentiable:
+        return "none"
+    return "rules" if function.has_rules else "body"
+
+
+def kernel(backend: Backend, function: Function) -> str:
+    """Say where the kernel of a function on a backend comes from: a key of `KERNELS`."""
+    if function.name in backend.kernels:
+        return "own"
+    if function.name in backend.provided:
+        return "plugin"
+    if function.standard and lookup(backend.xp, function.name) is not None:
+        return "library"
+    return "body" if function.body is not None else "none"
+
+
+def saved(function: Function, spec: Spec) -> list[str]:
+    """Name what the forward call keeps for one rule: arrays, and what is known of them without keeping them."""
+    inputs = function.inputs
+    names = {
+        ARRAY: lambda key: inputs[key],
+        ARRAYS: lambda key: f"all of {inputs[key]}",
+        OUT: lambda key: "the result",
+        SHAPE: lambda key: f"the shape of {inputs[key]}",
+        DTYPE: lambda key: f"the dtype of {inputs[key]}",
+        SHAPES: lambda key: f"the shapes of {inputs[key]}",
+        PARAMETER: lambda key: key,
+    }
+    return [names[kind](key) for kind, key in spec.items if kind not in (NAMESPACE, POSITION)]
+
+
+def ready_backends() -> list[Backend]:
+    """Load every backend that can be used here."""
+    found = []
+    for name in plugins.backend_names():
+        try:
+            found.append(plugins.backend(name))
+        except BackendError:
+            pass  # `polyad info` says why
+    return found
+
+
+# Showing --------------------------------------------------------------------------------------------------
+
+
+def render_list(groups: dict[str, list[Function]], backends: Sequence[Backend]) -> RenderableType:
+    """Show all functions, with a column for each backend."""
+    used: set[str] = set()
+    parts: list[RenderableType] = []
+    for group, functions in groups.items():
+        parts += [Text(f"{group}", style="bold"), render_group(functions, backends, used), Text()]
+    return Group(*parts, legend(sum(map(len, groups.values())), used))
+
+
+def render_group(functions: Iterable[Function], backends: Sequence[Backend], used: set[str]) -> Table:
+    """Show the functions of one chapter or provider; adds the kinds of kernel met to ``used``."""
+    table = grid("", "", "", *("" for _ in backends))
+    # the same widths in every chapter, so that columns stand below each other
+    for column, width in zip(table.columns[1:3], (18, 22), strict=True):
+        column.width = width
+    table.add_row(
+        "", *(Text(h, style="dim") for h in ("function", "inputs", "derivative", *(b.name for b in backends)))
+    )
+    for function in functions:
+        found = [kernel(backend, function) for backend in backends]
+        used.update(found)
+        table.add_row(
+            "",
+            Text(function.name, style="bold"),
+            inputs(function),
+            Text(derivative(function), style="dim" if derivative(function) == "none" else ""),
+            *(Text(k, style=STYLES[k]) for k in found),
+        )
+    return table
+
+
+def inputs(function: Function) -> str:
+    """Write a function's arrays as its signature does."""
+    names = list(function.inputs)
+    if function.variadic and not function.sequence:
+        names[-1] = f"*{names[-1]}"
+    return ", ".join(names)
+
+
+def legend(count: int, used: set[str]) -> RenderableType:
+    """Count the functions, and say what the words mean that stand for kernels."""
+    table = grid("", "dim")
+    for word, meaning in KERNELS.items():
+        if word in used:
+            table.add_row("", Text(word, style=STYLES[word]), meaning)
+    return Group(Text(f"{count} functions; polyad ops NAME shows one. Their kernels:"), table)
+
+
+def render_page(function: Function, backends: Sequence[Backend]) -> RenderableType:
+    """Show everything about one function."""
+    return Group(
+        signature(function),
+        Text(),
+        Padding(render_docstring(inspect.getdoc(function.call) or function.doc), (0, 0, 0, 2)),
+        Text(),
+        facts(function),
+        *render_derivative(function),
+        *render_kernels(function, backends),
+    )
+
+
+def signature(function: Function) -> Text:
+    """Write how a function is called, without annotations."""
+    found = inspect.signature(function.call)
+    plain = [p.replace(annotation=p.empty) for p in found.parameters.values()]
+    text = Text(f"polyad.{function.name}", style="bold")
+    return text.append(str(inspect.Signature(plain)), style="not bold")
+
+
+def facts(function: Function) -> Table:
+    """Show what a function takes and gives, and where it comes from."""
+    table = grid("dim", "")
+    also = [alias for alias, name in ALIASES.items() if name == function.name]
+    if also:
+        table.add_row("", "also called", ", ".join(also))
+    if function.inputs:
+        types = "any dtype" if function.takes == "any" else f"{function.takes} dtypes"
+        table.add_row("", "takes", f"{types}: {', '.join(sorted_names(function.takes))}")
+        table.add_row(
+            "", "gives", {"same": "the operands' dtype", "real": "the real dtype"}.get(function.gives, function.gives)
+        )
+    if function.view is not None:
+        table.add_row("", "memory", "a view: shows the elements of its operand")
+    table.add_row("", "from", function.provider)
+    return table
+
+
+def sorted_names(category: str) -> list[str]:
+    """Give the names of the data types of a category, in the order of the list of all."""
+    return [d.name for d in sorted(CATEGORIES[category], key=str)]
+
+
+def render_derivative(function: Function) -> list[RenderableType]:
+    """Show what a function's derivative comes from, and what its rules keep."""
+    kind = derivative(function)
+    title = {
+        "rules": f"Derivative: rules; {function.node_name} keeps",
+        "body": "Derivative: follows from the body",
+        "none": "Derivative: none, nothing is recorded",
+    }[kind]
+    parts: list[RenderableType] = [Text(f"\n{title}", style="bold")]
+    if kind == "rules":
+        table = grid("", "")
+        for name, spec in zip(function.inputs, function.specs, strict=True):
+            words = "no derivative" if spec is None else ", ".join(saved(function, spec)) or "nothing"
+            table.add_row("", f"for {name}", words)
+        parts.append(table)
+    return parts
+
+
+def render_kernels(function: Function, backends: Sequence[Backend]) -> list[RenderableType]:
+    """Show where the kernels of a function come from."""
+    if not backends:
+        return []
+    table = grid("", "", "dim")
+    for backend in backends:
+        word = kernel(backend, function)
+        table.add_row("", backend.name, Text(word, style=STYLES[word]), KERNELS[word])
+    return [Text("\nKernels", style="bold"), table]
+
+
+@click.command("ops")
+@click.argument("name", required=False)
+@click.option("--backend", help="Show the kernels of this backend only.")
+def command(name: str | None, backend: str | None) -> None:
+    """List the differentiable functions, or show everything about the one called NAME.
+
+    NAME may also be an alias, such as mul, or dotted, such as linalg.eigh.
+    """
+    plugins.load_all()
+    backends = ready_backends() if backend is None else [named_backend(backend)]
+    if name is None:
+        console().print(render_list(chapters(), backends))
+        return
+    function = find(name)
+    if function is None:
+        raise click.BadParameter(unknown(name), param_hint="NAME")
+    console().print(render_page(function, backends))
+
+
+def named_backend(name: str) -> Backend:
+    """Load the backend that the user named."""
+    if name not in plugins.backend_names():
+        raise mistake("backend", f"unknown backend {name!r}; there are {', '.join(plugins.backend_names())}.")
+    try:
+        return plugins.backend(name)
+    except BackendError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def unknown(name: str) -> str:
+    """Say that there is no function of a name, and what may have been meant."""
+    close = close_matches(name)
+    hint = f"did you mean {' or '.join(close)}?" if close else "polyad ops lists them."
+    return f"there is no function {name!r}; {hint}"
