@@ -250,7 +250,7 @@ def _parametrised(made: Function) -> Callable[..., Any]:
         except AttributeError:
             return careful(made, (x,), params)
         try:
-            params = remembered(data.shape, **params)
+            params = remembered(data.shape, **params) if params else remembered(data.shape)
         except TypeError:
             params = check(data.shape, **params)
         try:

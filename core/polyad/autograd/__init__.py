@@ -31,7 +31,7 @@ def _roots(
     if len(gradients) != len(outputs):
         raise ShapeError(f"{caller}: {len(outputs)} outputs need as many gradients; got {len(gradients)}")
     roots = []
-    for y, given in zip(outputs, gradients, strict=True):
+    for y, given in zip(outputs, gradients):  # noqa: B905 - of one length, as was checked
         node = views.node_of(y)
         if node is None:
             raise AutogradError(
@@ -49,8 +49,8 @@ def _roots(
 def _implied(y: Tensor, caller: str) -> Any:
     """Give the 1 that is meant where no gradient is passed, as a raw array."""
     data = views.raw(y)
-    shape = tuple(data.shape)
-    if math.prod(shape) != 1:
+    shape = data.shape
+    if shape != () and math.prod(shape) != 1:
         raise ShapeError(
             f"{caller}: a gradient is implied only for a tensor of one element; this one has shape {shape}. "
             f"Pass {'gradient' if caller == 'backward' else 'grad_outputs'}= of that shape, or start at y.sum()"
