@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import Distribution, EntryPoint
 from pathlib import Path
@@ -514,6 +515,7 @@ def test_threads_that_need_one_backend_at_once_get_one(module: Callable[..., Mod
     started = threading.Barrier(4)
 
     def make() -> Backend:
+        time.sleep(0.05)  # the others come meanwhile
         made.append(TinyBackend())
         return made[-1]
 
