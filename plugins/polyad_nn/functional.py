@@ -516,11 +516,11 @@ def cross_entropy(
         )
     shape = input.shape
     unseen: int | None = ignore_index
-    if target.shape == shape:
+    if shape and target.shape == shape:
         if not target.is_floating_point():
             raise DTypeError(
                 f"cross_entropy: a target of input's shape {shape} holds class probabilities, of a real floating-point "
-                f"type; got {target.dtype.name}; class indices have shape {_without_classes(shape) if shape else ()}"
+                f"type; got {target.dtype.name}; class indices have shape {_without_classes(shape)}"
             )
         if target.dtype is not input.dtype and input.is_floating_point():
             target = target.astype(input.dtype)
@@ -532,7 +532,7 @@ def cross_entropy(
     else:
         if target.dtype is not ad.int64:
             target = target.long()  # a smaller type need not hold the number of classes
-        if shape and _in_range(target, shape[_class_axis(shape)], ignore_index):
+        if math.prod(shape) and _in_range(target, shape[_class_axis(shape)], ignore_index):
             unseen = None
     return _cross_entropy(
         input,
@@ -553,11 +553,9 @@ def _in_range(target: ad.Tensor, classes: int, ignore_index: int) -> bool:
         If one is known to be neither.
     """
     backend, array = target.backend, target.array
-    if target.device.type != "cpu" or backend.is_traced(array):
+    if target.device.type != "cpu" or backend.is_traced(array) or not target.numel():
         return False
     host = backend.to_host(array)
-    if not host.size:
-        return True
     high = host.view("uint64").max()  # where negative numbers are the largest, so that one pass tells
     if high >= classes:
         counted = host[host != ignore_index]
