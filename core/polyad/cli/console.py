@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
+from typing import Any
 
 import click
 from rich.console import Console
@@ -35,17 +35,17 @@ def state_style(state: str) -> str:
     return {"ready": "green", "broken": "red"}.get(state, "yellow")
 
 
-def import_extra(module: str, extra: str, needed_for: str) -> ModuleType:
-    """Import a module that an optional dependency brings.
+def import_extra(module: str, *, package: str, extra: str) -> Any:
+    """Import a module of an optional dependency.
 
     Parameters
     ----------
     module : str
         Such as ``"sklearn.datasets"``.
+    package : str
+        What it is installed as, ``"scikit-learn"``.
     extra : str
         The extra of polyad that installs it.
-    needed_for : str
-        What wants it, for the message.
 
     Raises
     ------
@@ -55,11 +55,11 @@ def import_extra(module: str, extra: str, needed_for: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
+        if (error.name or "").partition(".")[0] != module.partition(".")[0]:
             raise  # it is installed, and lacks something of its own
-        raise click.ClickException(
-            f"{needed_for} needs {error.name}, which is not installed; write: pip install 'polyad[{extra}]'"
-        ) from error
+        command = click.get_current_context().command_path
+        message = f"{command} needs {package}, which is not installed; write: pip install 'polyad[{extra}]'"
+        raise click.ClickException(message) from error
 
 
 def mistake(option: str, message: str) -> click.BadParameter:

@@ -11,46 +11,44 @@ from rich.text import Text
 
 __all__ = ["render_docstring"]
 
+LISTS = ("Parameters", "Returns", "Yields", "Raises", "Warns", "Attributes")
 CODE = re.compile(r"``(?P<literal>[^`]+)``|`(?P<name>[^`]+)`")
 
 
 def render_docstring(text: str) -> RenderableType:
     """Show a docstring: headings bold, code in colour, paragraphs filled to the width there is."""
-    return Group(*(render_block(block) for block in blocks(text)))
+    return Group(*(render_block(*block) for block in blocks(text)))
 
 
-def blocks(text: str) -> Iterator[list[str]]:
-    """Cut a docstring into what is shown as one: an empty line, a heading, an example, an item, a paragraph."""
+def blocks(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Cut a docstring into what is shown as one, with its kind: "heading", "example", "blank" or "words".
+
+    A paragraph's lines belong together. In a section such as Parameters each line without indentation is an item.
+    """
     lines = text.splitlines()
-    block: list[str] = []
+    words: list[str] = []
     in_example = in_list = False
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
-        if is_rule(line):
+        if is_underline(line):
             continue
-        heading = is_rule(following) and bool(line.strip())
-        in_example = (in_example or line.lstrip().startswith(">>>")) and bool(line.strip())
+        heading = is_underline(following)
+        in_example = bool(line.strip()) and (in_example or line.lstrip().startswith(">>>"))
+        plain = bool(line.strip()) and not heading and not in_example
+        continues = plain and words and indent(line) == indent(words[0]) and not (in_list and not indent(line))
+        if words and not continues:
+            yield "words", words
+            words = []
+        if plain:
+            words.append(line)
+        else:
+            yield "heading" if heading else "example" if in_example else "blank", [line]
         if heading:
-            in_list = line.strip() not in ("Notes", "References", "Examples", "See Also")
-        joins = (
-            block
-            and line.strip()
-            and not heading
-            and not in_example
-            and indent(line) == indent(block[-1])
-            and not (in_list and indent(line) == 0)
-        )
-        if not joins and block:
-            yield block
-            block = []
-        block.append(line)
-        if heading:
-            yield [line, ""]
-            block = []
-    if block:
-        yield block
+            in_list = line.strip() in LISTS
+    if words:
+        yield "words", words
 
 
-def is_rule(line: str) -> bool:
+def is_underline(line: str) -> bool:
     """Whether a line underlines a heading."""
     return len(line.strip()) > 2 and not line.strip().strip("-")
 
@@ -60,14 +58,16 @@ def indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def render_block(block: list[str]) -> RenderableType:
-    """Show one block: a heading comes as itself and an empty line."""
-    if len(block) == 2 and not block[1]:
-        return Text(block[0], style="bold")
-    first = block[0]
-    if first.lstrip().startswith((">>>", "...")):
-        return Padding(Text(first.strip(), style="cyan"), (0, 0, 0, indent(first) + 2))
-    return Padding(inline(" ".join(line.strip() for line in block)), (0, 0, 0, indent(first)))
+def render_block(kind: str, lines: list[str]) -> RenderableType:
+    """Show one block."""
+    if kind == "heading":
+        return Text(lines[0].strip(), style="bold")
+    if kind == "blank":
+        return Text()
+    if kind == "example":
+        is_code = lines[0].lstrip().startswith((">>>", "..."))
+        return Text("  " + lines[0], style="cyan" if is_code else "", no_wrap=True, overflow="ignore")
+    return Padding(inline(" ".join(line.strip() for line in lines)), (0, 0, 0, indent(lines[0])), expand=False)
 
 
 def inline(text: str) -> Text:

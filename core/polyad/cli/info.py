@@ -161,8 +161,9 @@ def memory() -> dict[str, int]:
             pass
     try:
         with open("/proc/meminfo", encoding="ascii") as lines:  # counts caches, which are given back when needed
-            found.update({"available": int(n.split()[1]) * 1024 for n in lines if n.startswith("MemAvailable")})
-    except OSError:
+            kib = dict(line.split(":", 1) for line in lines)
+            found["available"] = int(kib["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):
         pass
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import click
 from rich.console import Group, RenderableType
@@ -13,24 +14,21 @@ from rich.table import Table
 from rich.text import Text
 
 from ..backend import Backend, lookup
-from ..dtypes import CATEGORIES
+from ..dtypes import ALL, CATEGORIES
 from ..errors import BackendError
 from ..function import (
     ARRAY,
     ARRAYS,
     DTYPE,
     FUNCTIONS,
-    NAMESPACE,
     OUT,
     PARAMETER,
-    POSITION,
     SHAPE,
     SHAPES,
     Function,
     Spec,
 )
 from ..methods import ALIASES
-from ..ops import CHAPTERS
 from ..plugins import plugins
 from .console import console, grid, mistake
 from .docstring import render_docstring
@@ -48,30 +46,35 @@ KERNELS = {
 
 STYLES = {"own": "green", "plugin": "green", "library": "green", "body": "cyan", "none": "red"}
 
+GIVES = {
+    "same": "of the operands' dtype",
+    "real": "real, of the operand's precision",
+    "given": "of the dtype asked for",
+}
+
 
 # Finding out ----------------------------------------------------------------------------------------------
 
 
 def chapters() -> dict[str, list[Function]]:
-    """Group the functions: polyad's own by chapter, the others by the distribution that brings them."""
-    chapter_of = {
-        record.name: chapter.__name__.rpartition(".")[2]
-        for chapter in CHAPTERS
-        for value in vars(chapter).values()
-        if isinstance(record := getattr(value, "function", value), Function)
-        and getattr(value, "__module__", chapter.__name__) == chapter.__name__
-    }
+    """Group the functions: polyad's own by chapter, the others by namespace and the distribution that brings them."""
     groups: dict[str, list[Function]] = {}
     for function in FUNCTIONS.values():
-        group = chapter_of.get(function.name, "other") if function.provider == "polyad" else function.provider
+        chapter = function.call.__module__.rpartition(".")[2]
+        namespace = function.name.rpartition(".")[0] or "polyad"
+        group = chapter if function.provider == "polyad" else f"{namespace} ({function.provider})"
         groups.setdefault(group, []).append(function)
     return groups
 
 
 def find(name: str) -> Function | None:
-    """Find a function by its name or an alias, also written ``polyad.name``."""
+    """Find a function by its name, an alias, or the last part of a dotted name; also after ``polyad.``."""
     short = name.removeprefix("polyad.")
-    return FUNCTIONS.get(short) or FUNCTIONS.get(ALIASES.get(short, ""))
+    short = ALIASES.get(short, short)
+    if short in FUNCTIONS:
+        return FUNCTIONS[short]
+    dotted = [f for f in FUNCTIONS.values() if f.name.endswith(f".{short}")]
+    return dotted[0] if len(dotted) == 1 else None
 
 
 def close_matches(name: str) -> list[str]:
@@ -99,17 +102,20 @@ def kernel(backend: Backend, function: Function) -> str:
 
 def saved(function: Function, spec: Spec) -> list[str]:
     """Name what the forward call keeps for one rule: arrays, and what is known of them without keeping them."""
-    inputs = function.inputs
-    names = {
-        ARRAY: lambda key: inputs[key],
-        ARRAYS: lambda key: f"all of {inputs[key]}",
-        OUT: lambda key: "the result",
-        SHAPE: lambda key: f"the shape of {inputs[key]}",
-        DTYPE: lambda key: f"the dtype of {inputs[key]}",
-        SHAPES: lambda key: f"the shapes of {inputs[key]}",
-        PARAMETER: lambda key: key,
+    words = {
+        ARRAY: "{}",
+        ARRAYS: "all of {}",
+        OUT: "the result",
+        SHAPE: "the shape of {}",
+        DTYPE: "the dtype of {}",
+        SHAPES: "the shapes of {}",
+        PARAMETER: "{}",
     }
-    return [names[kind](key) for kind, key in spec.items if kind not in (NAMESPACE, POSITION)]
+    return [
+        words[kind].format(function.inputs[key] if isinstance(key, int) else key)
+        for kind, key in spec.items
+        if kind in words  # not the namespace, nor which of several inputs a gradient is for
+    ]
 
 
 def ready_backends() -> list[Backend]:
@@ -128,32 +134,31 @@ def ready_backends() -> list[Backend]:
 
 def render_list(groups: dict[str, list[Function]], backends: Sequence[Backend]) -> RenderableType:
     """Show all functions, with a column for each backend."""
-    used: set[str] = set()
-    parts: list[RenderableType] = []
-    for group, functions in groups.items():
-        parts += [Text(f"{group}", style="bold"), render_group(functions, backends, used), Text()]
-    return Group(*parts, legend(sum(map(len, groups.values())), used))
-
-
-def render_group(functions: Iterable[Function], backends: Sequence[Backend], used: set[str]) -> Table:
-    """Show the functions of one chapter or provider; adds the kinds of kernel met to ``used``."""
-    table = grid("", "", "", *("" for _ in backends))
+    heads = ("function", "inputs", "derivative", *(backend.name for backend in backends))
+    rows = {group: [row(function, backends) for function in functions] for group, functions in groups.items()}
+    everything = list(chain.from_iterable(rows.values()))
     # the same widths in every chapter, so that columns stand below each other
-    for column, width in zip(table.columns[1:3], (18, 22), strict=True):
-        column.width = width
-    table.add_row(
-        "", *(Text(h, style="dim") for h in ("function", "inputs", "derivative", *(b.name for b in backends)))
-    )
-    for function in functions:
-        found = [kernel(backend, function) for backend in backends]
-        used.update(found)
-        table.add_row(
-            "",
-            Text(function.name, style="bold"),
-            inputs(function),
-            Text(derivative(function), style="dim" if derivative(function) == "none" else ""),
-            *(Text(k, style=STYLES[k]) for k in found),
-        )
+    widths = [max(map(len, column)) for column in zip(heads, *everything, strict=True)]
+    parts: list[RenderableType] = []
+    for group, members in rows.items():
+        parts += [Text(group, style="bold"), table_of(heads, members, widths), Text()]
+    return Group(*parts, legend(len(everything), {word for found in everything for word in found[3:]}))
+
+
+def row(function: Function, backends: Sequence[Backend]) -> tuple[str, ...]:
+    """Put what the list says of one function into words: name, inputs, derivative, and each backend's kernel."""
+    return (function.name, inputs(function), derivative(function), *(kernel(b, function) for b in backends))
+
+
+def table_of(heads: Sequence[str], rows: Iterable[Sequence[str]], widths: Sequence[int]) -> Table:
+    """Show the functions of one chapter or provider."""
+    table = grid("bold", *("" for _ in widths[1:]))
+    for column, width in zip(table.columns[1:], widths, strict=True):
+        column.min_width = width
+    table.add_row("", *(Text(head, style="dim not bold") for head in heads))
+    for name, arrays, origin, *kernels in rows:
+        shown = (Text(word, style=STYLES[word]) for word in kernels)
+        table.add_row("", name, arrays, Text(origin, style="dim" if origin == "none" else ""), *shown)
     return table
 
 
@@ -179,7 +184,7 @@ def render_page(function: Function, backends: Sequence[Backend]) -> RenderableTy
     return Group(
         signature(function),
         Text(),
-        Padding(render_docstring(inspect.getdoc(function.call) or function.doc), (0, 0, 0, 2)),
+        Padding(render_docstring(inspect.getdoc(function.call) or function.doc), (0, 0, 0, 2), expand=False),
         Text(),
         facts(function),
         *render_derivative(function),
@@ -191,7 +196,7 @@ def signature(function: Function) -> Text:
     """Write how a function is called, without annotations."""
     found = inspect.signature(function.call)
     plain = [p.replace(annotation=p.empty) for p in found.parameters.values()]
-    text = Text(f"polyad.{function.name}", style="bold")
+    text = Text(function.name, style="bold")
     return text.append(str(inspect.Signature(plain)), style="not bold")
 
 
@@ -202,20 +207,17 @@ def facts(function: Function) -> Table:
     if also:
         table.add_row("", "also called", ", ".join(also))
     if function.inputs:
-        types = "any dtype" if function.takes == "any" else f"{function.takes} dtypes"
-        table.add_row("", "takes", f"{types}: {', '.join(sorted_names(function.takes))}")
-        table.add_row(
-            "", "gives", {"same": "the operands' dtype", "real": "the real dtype"}.get(function.gives, function.gives)
-        )
+        table.add_row("", "dtypes", f"{function.takes}: {dtype_names(function.takes)}")
+        table.add_row("", "result", GIVES.get(function.gives, function.gives))
     if function.view is not None:
         table.add_row("", "memory", "a view: shows the elements of its operand")
     table.add_row("", "from", function.provider)
     return table
 
 
-def sorted_names(category: str) -> list[str]:
-    """Give the names of the data types of a category, in the order of the list of all."""
-    return [d.name for d in sorted(CATEGORIES[category], key=str)]
+def dtype_names(category: str) -> str:
+    """List the data types of a category."""
+    return ", ".join(d.name for d in ALL if d in CATEGORIES[category])
 
 
 def render_derivative(function: Function) -> list[RenderableType]:
