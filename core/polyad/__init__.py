@@ -201,7 +201,14 @@ for _alias, _name in methods.ALIASES.items():
 
 
 def is_tensor(obj: Any) -> Any:
-    """Whether an object is a `Tensor`."""
+    """Whether an object is a `Tensor`.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.is_tensor(ad.ones(2)), ad.is_tensor([1.0, 1.0])
+    (True, False)
+    """
     return isinstance(obj, Tensor)
 
 

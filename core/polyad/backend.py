@@ -189,6 +189,12 @@ class Backend:
         Whether arrays can be written in place. Where not, a write makes a new array.
     is_host : bool
         Whether its arrays are what others exchange through host memory: NumPy's.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.ones(2).backend.devices
+    (device(type='cpu'),)
     """
 
     name: ClassVar[str]

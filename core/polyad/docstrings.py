@@ -49,7 +49,7 @@ _PARAMETERS: Final = {
     "correction": "What is subtracted from the number of elements.",
     "dtype": "The type of the result.",
     "shape": "Lengths of the result's dimensions.",
-    "key": "Which elements: see `polyad.ops.indexing`.",
+    "key": "Which elements: see `polyad.keys`.",
 }
 
 

@@ -41,6 +41,15 @@ class XP:
     """The array functions that a body or rule computes with, by the standard's names: its parameter ``xp``.
 
     With raw arrays it is a backend's namespace, with tensors polyad's own.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> @ad.function()
+    ... def squared_norm(xp: ad.XP, x, /):
+    ...     return xp.sum(x * x)
+    >>> squared_norm(ad.tensor([3.0, 4.0]))
+    tensor(25.)
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -101,6 +110,12 @@ class Fails(Sample):
         The class expected.
     match : str
         A regular expression found in the message.
+
+    Examples
+    --------
+    >>> from polyad.testing import Fails
+    >>> Fails((2, 3), axis=2, error=IndexError, match="axis 2 is out of range")
+    Fails((2, 3), axis=2)
     """
 
     __slots__ = ("error", "match")
@@ -196,6 +211,13 @@ class Function:
         False for functions whose derivative is zero or undefined everywhere.
     provider : str
         The distribution it comes from.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> record = ad.FUNCTIONS["clip"]
+    >>> record.inputs, record.required, record.node_name
+    (('x', 'min', 'max'), 1, 'ClipBackward')
     """
 
     __slots__ = (

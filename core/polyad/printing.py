@@ -79,6 +79,14 @@ def set_printoptions(
     sci_mode : bool, optional
         Whether scientific notation is used. As in PyTorch this one is set by every call, so that
         leaving it out goes back to deciding from the values.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.set_printoptions(precision=2)
+    >>> ad.tensor([1 / 3])
+    tensor([0.33])
+    >>> ad.set_printoptions(profile="default")
     """
     global _options
     base = _options if profile is None else _PROFILES.get(profile, _options)

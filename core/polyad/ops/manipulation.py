@@ -264,7 +264,14 @@ def permute_dims(x: Tensor, /, axes: Sequence[int]) -> Tensor:
 
 
 def permute(x: Tensor, *dims: Any) -> Tensor:
-    """PyTorch's name for `permute_dims`; axes may be given as arguments: ``x.permute(2, 0, 1)``."""
+    """PyTorch's name for `permute_dims`; axes may be given as arguments: ``x.permute(2, 0, 1)``.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.zeros((2, 3, 4)).permute(2, 0, 1).shape
+    (4, 2, 3)
+    """
     return permute_dims(x, dims)
 
 

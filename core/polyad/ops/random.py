@@ -164,14 +164,29 @@ def manual_seed(seed: int) -> Generator:
 
 
 def seed() -> int:
-    """Seed all default generators unpredictably, and give the seed."""
+    """Seed all default generators unpredictably, and give the seed.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.seed() == ad.initial_seed()
+    True
+    """
     value = _fresh()
     manual_seed(value)
     return value
 
 
 def initial_seed() -> int:
-    """Give the seed of the default device's generator."""
+    """Give the seed of the default device's generator.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> _ = ad.manual_seed(7)
+    >>> ad.initial_seed()
+    7
+    """
     return generator_of(place()).initial_seed()
 
 

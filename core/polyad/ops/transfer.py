@@ -289,7 +289,14 @@ def cpu(x: Tensor) -> Tensor:
     ],
 )
 def _overwrite(xp: XP, x1: Tensor, x2: Tensor, /) -> Tensor:
-    """``x2`` in the shape of ``x1``: what ``copy_`` writes."""
+    """``x2`` in the shape of ``x1``: what ``copy_`` writes.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.zeros(2).copy_(ad.tensor(7.0))
+    tensor([7., 7.])
+    """
     return xp.broadcast_to(x2, x1.shape)  # type: ignore[no-any-return]
 
 
