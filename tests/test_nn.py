@@ -38,6 +38,11 @@ def torch() -> Any:
     return pytest.importorskip("torch")
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    ad.manual_seed(0)
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
@@ -662,6 +667,8 @@ def test_to_moves_in_place_and_keeps_identity(backend: Backend) -> None:
     with ad.use_backend("numpy"):
         model = Model()
         model.block.register_buffer("count", ad.tensor(3))
+        with ad.no_grad():
+            model.block.first.bias.fill_(5)  # no unit is off, so that every parameter has a gradient
         x = ad.ones(4, 2)
         expected = model(x).detach().numpy()
         model(x).sum().backward()
@@ -795,8 +802,11 @@ def test_optimizer_steps_are_those_of_pytorch(case: str, torch: Any, rng: Any, b
 def test_optimizer_leaves_gradients_and_parameters_without_one(backend: Backend) -> None:
     p, q = ad.ones(2, requires_grad=True), ad.ones(2, requires_grad=True)
     view = p.detach()
-    for make in (lambda: optim.SGD([p, q], 0.1, 0.9, weight_decay=0.1), lambda: optim.Adam([p, q], weight_decay=0.1)):
-        optimizer = make()
+    for optimizer in (
+        optim.SGD([p, q], 0.1, 0.9),
+        optim.SGD([p, q], 0.1, 0.9, weight_decay=0.1),
+        optim.Adam([p, q], weight_decay=0.1),
+    ):
         p.grad = ad.ones(2)
         optimizer.step()
         optimizer.step()
@@ -871,9 +881,24 @@ def test_optimizer_goes_on_from_its_state(case: str, backend: Backend) -> None:
             q.copy_(m)
     resumed.param_groups[0]["lr"] = 7.0
     resumed.load_state_dict(state)
+    kept = {
+        i: {k: v.tolist() if isinstance(v, ad.Tensor) else v for k, v in s.items()} for i, s in state["state"].items()
+    }
     trajectory(ad, resumed, *qs, target, 3)
+    assert all(v.tolist() == kept[i][k] for i, s in state["state"].items() for k, v in s.items() if k != "step")
     for p, q in zip(ps, qs, strict=True):
         close(q, p.detach().numpy())
+
+
+def test_adams_state_stays_as_it_was_taken(backend: Backend) -> None:
+    p = ad.ones(2, requires_grad=True)
+    optimizer = optim.Adam([p])
+    p.grad = ad.ones(2)
+    optimizer.step()
+    state = optimizer.state_dict()["state"][0]
+    optimizer.step()
+    assert state["step"] == 1
+    assert state["exp_avg"].tolist() == pytest.approx([0.1, 0.1])
 
 
 def test_loading_another_optimizers_state_changes_nothing() -> None:

@@ -532,7 +532,7 @@ def cross_entropy(
     else:
         if target.dtype is not ad.int64:
             target = target.long()  # a smaller type need not hold the number of classes
-        if math.prod(shape) and _in_range(target, shape[_class_axis(shape)], ignore_index):
+        if shape and math.prod(shape) and _in_range(target, shape[_class_axis(shape)], ignore_index):
             unseen = None
     return _cross_entropy(
         input,
