@@ -16,13 +16,14 @@ HEADER = '''\
 """What `polyad.methods` binds to Tensor from its table, for type checkers. Written by tests/method_stubs.py."""
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .backend import Backend, Device
 from .dtypes import DTypeLike
-from .ops.elementwise import Operand
+from .graph import Handle
 from .ops.arguments import Axis, Shape
+from .ops.elementwise import Operand
 from .tensor import Tensor
 
 class Methods:

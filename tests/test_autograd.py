@@ -850,3 +850,47 @@ def test_a_program_agrees_with_pytorch() -> None:
             results.append([t.detach().tolist() for t in (y, *first, *second)])
         for ours, theirs in zip(*results, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+
+
+def test_numpy_takes_tensors_that_require_no_gradient(backend: Backend) -> None:
+    x = ad.tensor([1.0, 2.0])
+    assert np.asarray(x).tolist() == [1, 2]
+    assert np.asarray(x, dtype=np.int64).dtype == np.int64
+    assert np.allclose(x, [1, 2])
+    assert np.array(x).flags.owndata
+    with pytest.raises(errors.AutogradError, match="numpy: the tensor requires a gradient"):
+        np.asarray(x.requires_grad_())
+
+
+# Hooks ------------------------------------------------------------------------------------------------------
+
+
+def test_a_hook_sees_the_whole_gradient_and_may_replace_it(backend: Backend) -> None:
+    x = ad.tensor([1.0, 2.0], requires_grad=True)
+    y = x * 3
+    seen: list[Any] = []
+    handle = y.register_hook(lambda g: seen.append(g.tolist()) or g * 10)
+    (y.sum() + (y * 2).sum()).backward(retain_graph=True)
+    assert seen == [[3, 3]]
+    assert x.grad.tolist() == [90, 90]
+    handle.remove()
+    x.grad = None
+    (y * 1).sum().backward()
+    assert x.grad.tolist() == [3, 3]
+
+
+def test_a_hook_on_one_of_several_outputs(backend: Backend) -> None:
+    x = ad.tensor([[2.0, 0.0], [0.0, 1.0]], requires_grad=True)
+    values, vectors = ad.linalg.eigh(x)
+    assert (values.output_nr, vectors.output_nr) == (0, 1)
+    with values.register_hook(lambda g: g * 2):
+        values.sum().backward(retain_graph=True)
+    assert x.grad.tolist() == [[2, 0], [0, 2]]
+    x.grad = None
+    values.sum().backward()
+    assert x.grad.tolist() == [[1, 0], [0, 1]]
+
+
+def test_a_hook_needs_a_gradient(backend: Backend) -> None:
+    with pytest.raises(errors.AutogradError, match="register_hook: the tensor does not require a gradient"):
+        ad.ones(2).register_hook(lambda g: None)

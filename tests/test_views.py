@@ -404,3 +404,16 @@ def test_version_counts_writes_of_all_aliases(backend: Backend) -> None:
     view.add_(1)
     view[0] = 5.0
     assert (x.version, view.version, x.clone().version) == (3, 3, 0)
+
+
+def test_a_view_made_under_no_grad_cannot_change_a_recorded_base(backend: Backend) -> None:
+    y = ad.ones(3, requires_grad=True) * 2
+    with ad.no_grad():
+        v = y[0]
+    for write in (lambda: v.fill_(0), lambda: v.add_(1), lambda: v.view(1).mul_(2)):
+        with pytest.raises(AutogradError, match="view was made under no_grad and its base has a history"):
+            write()
+    assert y.tolist() == [2, 2, 2]
+    with ad.no_grad():
+        v.fill_(7)
+    assert y.tolist() == [7, 2, 2]

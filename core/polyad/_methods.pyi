@@ -1,13 +1,14 @@
 """What `polyad.methods` binds to Tensor from its table, for type checkers. Written by tests/method_stubs.py."""
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .backend import Backend, Device
 from .dtypes import DTypeLike
-from .ops.elementwise import Operand
+from .graph import Handle
 from .ops.arguments import Axis, Shape
+from .ops.elementwise import Operand
 from .tensor import Tensor
 
 class Methods:
@@ -177,7 +178,7 @@ class Methods:
     def power_(self, *args: Any, **params: Any) -> Tensor: ...
     @property
     def real(self) -> Tensor: ...
-    def register_hook(self, hook: Any) -> None: ...
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Handle: ...
     def remainder(self, x2: Operand, /) -> Tensor: ...
     def remainder_(self, *args: Any, **params: Any) -> Tensor: ...
     def reshape(self, *shape: Any) -> Tensor: ...

@@ -415,7 +415,7 @@ def _view(made: Function) -> Callable[..., Any]:
         elif not has_rules:
             root = Root(None, len(path), views.DETACH)
         elif edge is not None:
-            root = Root(None, len(path), views.NO_GRAD)
+            root = Root(None, len(path), views.NO_GRAD, root)
         out._node, out._path, out._root = node, path, root
         aliases = storage.aliases
         if len(aliases) >= storage.limit:

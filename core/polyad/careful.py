@@ -13,7 +13,7 @@ from typing import Any, Final
 from .backend import Device
 from .dtypes import CATEGORIES, DEFAULTS, DType, float32, int64, join_scalar, promote_types, uint64
 from .errors import DeviceError, DTypeError, OperandError, PolyadError, ShapeError
-from .function import FUNCTIONS, Function
+from .function import FUNCTIONS, TENSORS, Function
 from .grad_mode import recording
 from .graph import Output, guard, record
 from .plugins import plugins
@@ -201,8 +201,6 @@ def careful(made: Function, args: Sequence[Any], params: Mapping[str, Any]) -> A
     edges = tuple(node_of(a) if isinstance(a, Tensor) else None for a in found)
     needs_grad = made.differentiable and any(e is not None for e in edges) and recording()
     if needs_grad and not made.has_rules and made.body is not None:
-        from .engine import TENSORS
-
         return made.body(TENSORS, *found, **merged)
     try:
         result = device.kernels[made](*((values,) if made.sequence else values), **merged)

@@ -10,40 +10,18 @@ import contextlib
 import sys
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush, heappushpop
-from typing import Any, Final
+from typing import Any
 
 from . import views
 from .backend import Device
 from .errors import AutogradError
-from .function import ARRAY, ARRAYS, FUNCTIONS, NAMESPACE, OUT, XP, Function, Rule
+from .function import ARRAY, ARRAYS, FUNCTIONS, NAMESPACE, OUT, TENSORS, Function, Rule
 from .grad_mode import no_grad
 from .graph import Node, Output, check_guards, specs_of
 from .rules import sum_to
 from .tensor import Tensor, wrap
 
-__all__ = ["TENSORS", "accumulate", "enter", "leave", "propagate"]
-
-
-class TensorNamespace(XP):
-    """polyad's functions on Tensors as bodies and rules see them: ``xp`` where gradients are recorded."""
-
-    def __init__(self, prefix: str = "") -> None:
-        self.__prefix = prefix
-
-    def __getattr__(self, name: str) -> Any:
-        full = self.__prefix + name
-        function = FUNCTIONS.get(full)
-        if function is not None:
-            found = function.call
-        elif any(f.startswith(full + ".") for f in FUNCTIONS):
-            found = TensorNamespace(full + ".")
-        else:
-            raise AttributeError(f"{full!r} is no polyad function, so a body or rule cannot call it")
-        setattr(self, name, found)
-        return found
-
-
-TENSORS: Final = TensorNamespace()
+__all__ = ["accumulate", "enter", "leave", "propagate"]
 
 
 def lifted(node: Node, kept: Sequence[Any]) -> tuple[Any, ...]:
@@ -136,6 +114,7 @@ def propagate(
     """
     grads: dict[Any, Any] = {}
     queue: list[tuple[int, Node]] = []
+    hooked: dict[tuple[Node, int], Output] = {}  # outputs that have hooks, until their node's turn comes
     captured: dict[Any, Any] = {}
     asked = None if wanted is None else set(wanted)
     needed = None if asked is None else _needed([edge for edge, _ in roots], asked)
@@ -145,7 +124,7 @@ def propagate(
         following, grads[following] = roots[0][0], roots[0][1]
     else:
         for edge, g in roots:
-            _arrive(edge, g, grads, queue)
+            _arrive(edge, g, grads, queue, hooked)
     while queue or following is not None:
         if following is None:
             node = heappop(queue)[1]
@@ -155,8 +134,13 @@ def propagate(
             node = following
         following = None
         g = grads.pop(node)
-        if node.hooks is not None:
-            g = _run_hooks(node, g)
+        if hooked and type(g) is list:
+            for i in range(len(g)):
+                output = hooked.pop((node, i), None)
+                if output is not None:
+                    g[i] = _call_hooks(output.hooks, g[i], node.device)
+        elif node.hooks:
+            g = _call_hooks(node.hooks, g, node.device)
         if asked is not None:
             _capture(node, g, asked, captured)
             if not any(_target(e) in needed for e in node.edges):  # type: ignore[operator]
@@ -207,7 +191,7 @@ def propagate(
                 continue
             kind = type(edge)
             if kind is Output:
-                _arrive(edge, gradient, grads, queue)
+                _arrive(edge, gradient, grads, queue, hooked)
                 continue
             grads[edge] = gradient
             if kind is Node:
@@ -219,36 +203,34 @@ def propagate(
                 else:
                     heappush(queue, (-edge.seq, edge))
     for edge in grads:
-        if edge.hooks is not None:
-            grads[edge] = _run_hooks(edge, grads[edge])
+        if edge.hooks:
+            grads[edge] = _call_hooks(edge.hooks, grads[edge], edge.device)
     if asked is None:
         return grads
     captured.update({e: g for e, g in grads.items() if e in asked})
     return captured
 
 
-def _arrive(edge: Any, g: Any, grads: dict[Any, Any], queue: list[tuple[int, Node]]) -> None:
+def _arrive(
+    edge: Any, g: Any, grads: dict[Any, Any], queue: list[tuple[int, Node]], hooked: dict[tuple[Node, int], Output]
+) -> None:
     """Add a gradient to what is already at an edge."""
     kind = type(edge)
     if kind is Output:
         node = edge.node
         slots = grads.get(node)
         if slots is None:
-            slots = grads[node] = [None] * _outputs(node)
+            slots = grads[node] = [None] * node.function.outputs
             heappush(queue, (-node.seq, node))
         slots[edge.index] = g if slots[edge.index] is None else slots[edge.index] + g
-        if edge.hooks is not None:
-            _share_hooks(edge, node)
+        if edge.hooks:
+            hooked[node, edge.index] = edge
     elif edge in grads:
         grads[edge] = grads[edge] + g
     else:
         grads[edge] = g
         if kind is Node:
             heappush(queue, (-edge.seq, edge))
-
-
-def _outputs(node: Node) -> int:
-    return node.function.outputs
 
 
 def _capture(node: Node, g: Any, asked: set[Any], captured: dict[Any, Any]) -> None:
@@ -267,30 +249,6 @@ def rules_for(function: Function, count: int) -> tuple[Rule | None, ...]:
 
 def _target(edge: Any) -> Any:
     return edge.node if type(edge) is Output else edge
-
-
-def _share_hooks(edge: Output, node: Node) -> None:
-    """Let an output's hooks run when its node's turn comes."""
-    if edge.hooks is not None:
-        hooks, edge.hooks = edge.hooks, None
-        index = edge.index
-
-        def on_output(gradients: Any) -> Any:
-            g = gradients[index]
-            if g is not None:
-                gradients = list(gradients)
-                gradients[index] = _call_hooks(hooks, g, node.device)
-            return gradients
-
-        node.hooks = [*(node.hooks or ()), on_output]
-
-
-def _run_hooks(edge: Any, g: Any) -> Any:
-    if type(g) is list:
-        for hook in edge.hooks:
-            g = hook(g)
-        return g
-    return _call_hooks(edge.hooks, g, edge.device)
 
 
 def _call_hooks(hooks: Sequence[Any], g: Any, device: Device) -> Any:

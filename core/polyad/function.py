@@ -28,7 +28,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from .errors import PluginError
 
-__all__ = ["FUNCTIONS", "XP", "Call", "Fails", "Function", "Registry", "Sample"]
+__all__ = ["FUNCTIONS", "TENSORS", "XP", "Call", "Fails", "Function", "Registry", "Sample"]
 
 Rule = Callable[..., Any]
 Result = TypeVar("Result", covariant=True)
@@ -361,3 +361,25 @@ class Registry(dict[str, Function]):
 
 
 FUNCTIONS: Final = Registry()
+
+
+class TensorNamespace(XP):
+    """polyad's functions on Tensors as bodies and rules see them: ``xp`` where gradients are recorded."""
+
+    def __init__(self, prefix: str = "") -> None:
+        self.__prefix = prefix
+
+    def __getattr__(self, name: str) -> Any:
+        full = self.__prefix + name
+        function = FUNCTIONS.get(full)
+        if function is not None:
+            found = function.call
+        elif any(f.startswith(full + ".") for f in FUNCTIONS):
+            found = TensorNamespace(full + ".")
+        else:
+            raise AttributeError(f"{full!r} is no polyad function, so a body or rule cannot call it")
+        setattr(self, name, found)
+        return found
+
+
+TENSORS: Final = TensorNamespace()

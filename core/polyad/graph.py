@@ -14,7 +14,7 @@ from .backend import Device
 from .errors import AutogradError
 from .function import Function, Rule, Spec
 
-__all__ = ["AccumulateGrad", "Node", "Output", "Version", "record"]
+__all__ = ["AccumulateGrad", "Handle", "Node", "Output", "Version", "record"]
 
 new: Final = object.__new__
 next_sequence: Final = itertools.count().__next__
@@ -25,6 +25,25 @@ class Version:
 
     count = 0  # class attributes, so that making one costs nothing but the object
     by: str | None = None
+
+
+class Handle:
+    """What a registration of a hook gives: ``handle.remove()`` undoes it. Also a context manager."""
+
+    __slots__ = ("edge", "hook")
+
+    def __init__(self, edge: _Edge, hook: Callable[[Any], Any]) -> None:
+        self.edge, self.hook = edge, hook
+
+    def remove(self) -> None:
+        """Take the hook away, if it is still there."""
+        self.edge.hooks = [h for h in self.edge.hooks or () if h is not self.hook]
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
 
 
 class _Edge:
@@ -41,9 +60,10 @@ class _Edge:
     def __repr__(self) -> str:
         return f"<{self.name()}>"
 
-    def add_hook(self, hook: Callable[[Any], Any]) -> None:
+    def add_hook(self, hook: Callable[[Any], Any]) -> Handle:
         """Have ``hook(gradient)`` called with the whole gradient that arrives here, as a Tensor."""
         self.hooks = [*(self.hooks or ()), hook]
+        return Handle(self, hook)
 
 
 class Node(_Edge):

@@ -5,11 +5,13 @@ A method is the function's call itself, so ``x.exp()`` costs what ``polyad.exp(x
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from . import autograd
 from .dtypes import bool as bool_, complex64, complex128, float16, float32, float64, int32, int64
+from .errors import AutogradError
+from .graph import Handle
 from .operators import in_place, operator, reflected
 from .ops import elementwise as e, indexing as i, linalg as l, manipulation as m, reduction as r, transfer as t
 from .tensor import Tensor
@@ -148,9 +150,37 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
     return t.astype(self, other.dtype, copy=False)
 
 
-def register_hook(self: Tensor, hook: Any) -> None:
-    """Have ``hook(gradient)`` called when this tensor's gradient is known; what it returns replaces it."""
-    node_of(self).add_hook(hook)
+def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Handle:
+    """Have ``hook(gradient)`` called by `backward` when this tensor's whole gradient is known.
+
+    Parameters
+    ----------
+    hook : callable
+        Gets the gradient. What it returns, if not None, takes its place.
+
+    Returns
+    -------
+    Handle
+        ``handle.remove()`` takes the hook away.
+
+    Raises
+    ------
+    AutogradError
+        If the tensor requires no gradient.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> x = ad.tensor(3.0, requires_grad=True)
+    >>> handle = x.register_hook(lambda g: g * 10)
+    >>> (x * x).backward()
+    >>> x.grad
+    tensor(60.)
+    """
+    node = node_of(self)
+    if node is None:
+        raise AutogradError("register_hook: the tensor does not require a gradient, so the hook would never be called")
+    return node.add_hook(hook)  # type: ignore[no-any-return]
 
 
 def _bind(name: str, call: Any) -> None:

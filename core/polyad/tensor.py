@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from . import views
 from .backend import Backend, Device
 from .dtypes import DType
-from .errors import AutogradError, DTypeError, OperandError, ShapeError
+from .errors import ArgumentError, AutogradError, DTypeError, OperandError, ShapeError
 from .graph import AccumulateGrad, Output, guard, new
 from .plugins import plugins
 from .printing import format_tensor
@@ -389,6 +389,15 @@ class Tensor(Methods):
         host = self._host("numpy")
         guard(self)
         return host
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """NumPy's protocol: what ``numpy.asarray(x)`` calls. As `numpy`, and it raises where that does."""
+        host = self.numpy()
+        if dtype is not None and host.dtype != dtype:
+            if copy is False:
+                raise ArgumentError(f"__array__: {host.dtype} to {dtype} needs a copy, and copy=False forbids it")
+            return host.astype(dtype)
+        return host.copy() if copy else host
 
     def item(self) -> Any:
         """Give the one element as a Python number.

@@ -61,10 +61,10 @@ class Root:
     Views made by ``detach`` or under ``no_grad`` share memory with their base, but have a root of their own.
     """
 
-    __slots__ = ("node", "depth", "cut")
+    __slots__ = ("node", "depth", "cut", "base")
 
-    def __init__(self, node: Any, depth: int = 0, cut: str | None = None) -> None:
-        self.node, self.depth, self.cut = node, depth, cut
+    def __init__(self, node: Any, depth: int = 0, cut: str | None = None, base: Root | None = None) -> None:
+        self.node, self.depth, self.cut, self.base = node, depth, cut, base
 
 
 class Storage:
@@ -232,11 +232,25 @@ def check_write(tensor: Any, by: str) -> None:
                 f"{by}: a view of a leaf tensor that requires a gradient cannot be written in place while operations "
                 f"are recorded; write inside 'with polyad.no_grad():', or to a clone() of the leaf"
             )
+        if tensor._storage is not None and _misses_history(tensor._root):
+            raise AutogradError(
+                f"{by}: this view was made under no_grad and its base has a history that would miss the write; "
+                f"make the view while operations are recorded, or write under no_grad"
+            )
     if tensor._storage is not None and any(function.view.put is None for function, _ in tensor._path):
         raise ShapeError(
             f"{by}: the tensor of shape {tuple(raw(tensor).shape)} is an expanded view, in which several elements are "
             f"one place in memory; write to x.clone() instead"
         )
+
+
+def _misses_history(root: Root) -> bool:
+    """Whether a group of aliases was made under no_grad from one that has history."""
+    while root.cut == NO_GRAD and root.base is not None:
+        root = root.base
+        if root.node is not None:
+            return True
+    return False
 
 
 def write(tensor: Any, value: Any, node: Any, by: str, *, written: bool = False) -> None:

@@ -13,7 +13,25 @@ from ..grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from ..graph import AccumulateGrad
 from ..tensor import Tensor, wrap
 
-__all__ = ["backward", "enable_grad", "grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "backward",
+    "enable_grad",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "is_grad_enabled",
+    "no_grad",
+    "set_grad_enabled",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Give the checks of `polyad.testing` under PyTorch's names, loaded when first asked for."""
+    if name in ("gradcheck", "gradgradcheck"):
+        from .. import testing
+
+        return getattr(testing, name)
+    raise AttributeError(f"module 'polyad.autograd' has no attribute {name!r}")
 
 
 def _tensors(value: Any, caller: str, argument: str) -> Sequence[Tensor]:

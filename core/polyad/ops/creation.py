@@ -399,3 +399,4 @@ def eye(
 
 for _record, _call in zip(RECORDS, (zeros, ones, empty, full, arange, linspace, eye, zeros_like), strict=True):
     _record.call = _call
+    _call.function = _record  # type: ignore[attr-defined]
