@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.table import Table
 
@@ -65,8 +66,10 @@ def import_extra(module: str, *, package: str, extra: str) -> Any:
 def mistake(option: str, message: str) -> click.BadParameter:
     """Make the error that blames an option of the running command, or the environment variable it came from."""
     context = click.get_current_context()
-    param = next((p for p in context.command.params if p.name == option), None)
-    return click.BadParameter(message, ctx=context, param=param)
+    param = next(p for p in context.command.params if p.name == option)
+    from_environment = context.get_parameter_source(option) is ParameterSource.ENVIRONMENT
+    hint = str(param.envvar) if from_environment else param.get_error_hint(context).partition(" (env")[0]
+    return click.BadParameter(message, ctx=context, param_hint=hint)
 
 
 def choose_backend(backend: str | None, device: str | None) -> use_backend:

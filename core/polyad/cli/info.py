@@ -147,7 +147,7 @@ def default_place() -> tuple[str | None, str]:
     try:
         device = default_device()
     except PolyadError as error:
-        return None, f"{why}: {error}"
+        return None, f"{why}: {reason_of(error)}"
     return f"{device.backend.name} on {device}", why
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ..backend import Backend, lookup
 from ..dtypes import ALL, CATEGORIES
-from ..errors import BackendError
+from ..errors import BackendError, PluginError
 from ..function import (
     ARRAY,
     ARRAYS,
@@ -253,11 +253,12 @@ def render_kernels(function: Function, backends: Sequence[Backend]) -> list[Rend
 @click.argument("name", required=False)
 @click.option("--backend", help="Show the kernels of this backend only.")
 def command(name: str | None, backend: str | None) -> None:
-    """List the differentiable functions, or show everything about the one called NAME.
+    """List the functions, or explain the one called NAME.
 
-    NAME may also be an alias, such as mul, or dotted, such as linalg.eigh.
+    The list says where each derivative comes from, and each kernel on the backends that are ready. NAME may also be
+    an alias, such as mul, or dotted, such as linalg.eigh.
     """
-    plugins.load_all()
+    load_plugins()
     backends = ready_backends() if backend is None else [named_backend(backend)]
     if name is None:
         console().print(render_list(chapters(), backends))
@@ -266,6 +267,17 @@ def command(name: str | None, backend: str | None) -> None:
     if function is None:
         raise click.BadParameter(unknown(name), param_hint="NAME")
     console().print(render_page(function, backends))
+
+
+def load_plugins() -> None:
+    """Load what brings further functions; tell of plugins that fail, and go on without them."""
+    try:
+        plugins.load_all()
+    except PluginError as error:  # POLYAD_PLUGINS names one that is not there
+        raise click.ClickException(str(error)) from error
+    broken = [name for name in plugins.plugin_names() if name in plugins.failures]
+    if broken:
+        click.echo(f"without plugin {', '.join(broken)}, which fails to load: polyad info says why", err=True)
 
 
 def named_backend(name: str) -> Backend:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -35,12 +34,16 @@ def check(file: Path) -> None:
     """
     if file.suffix.lower() not in FORMATS:
         raise mistake("file", f"{str(file)!r} must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}.")
-    if file.is_dir():
-        raise mistake("file", f"{str(file)!r} is a folder.")
     if not file.parent.is_dir():
         raise mistake("file", f"there is no folder {str(file.parent)!r}.")
-    if not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise mistake("file", f"{str(file)!r} cannot be written.")
+    is_new = not file.exists()
+    try:
+        with file.open("ab"):
+            pass
+        if is_new:
+            file.unlink()
+    except OSError as error:
+        raise mistake("file", f"{str(file)!r} cannot be written: {error.strerror}.") from error
     import_extra("matplotlib", package="matplotlib", extra="demo")
 
 
@@ -95,14 +98,14 @@ def draw(history: Sequence[Epoch], held_out: Digits, predictions: Sequence[int],
 
 def draw_curves(axes: Axes, title: str, epochs: Sequence[int], train: Sequence[float], test: Sequence[float]) -> None:
     """Draw how a quantity went on both parts of the digits."""
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FixedLocator, MaxNLocator
 
     marker = "o" if len(epochs) == 1 else None
     axes.plot(epochs, train, color=TRAIN, lw=2, marker=marker, label="learned from")
     axes.plot(epochs, test, color=TEST, lw=2, marker=marker, label="held out")
     axes.set_title(title, loc="left", size=12, color=INK)
     axes.set_xlabel("epoch", color=FAINT)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True) if len(epochs) > 10 else FixedLocator(epochs))
     axes.grid(axis="y", color="#e5e8eb", lw=0.8)
     axes.tick_params(colors=FAINT, length=0)
     axes.spines[:].set_visible(False)
