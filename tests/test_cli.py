@@ -202,6 +202,15 @@ def test_plot_refuses_what_cannot_be_written_before_it_trains(tmp_path: Path) ->
     assert [p.name for p in tmp_path.iterdir()] == ["folder.png"]
 
 
+def test_a_run_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    new, old = tmp_path / "new.png", tmp_path / "old.png"
+    old.write_text("a picture")
+    for file in (new, old):
+        error_of(run("demo", "--plot", str(file), "--backend", "nonesuch"), 2)
+    assert not new.exists()
+    assert old.read_text() == "a picture"
+
+
 def test_plot_tells_of_a_disk_that_fails_after_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from matplotlib.figure import Figure
 
@@ -323,9 +332,10 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (root / "other_fine.py").write_text(
         f"{head}def polyad_functions():\n    return [cube]\n\n\n"
         "@ad.function(name='fine.cube', takes='floating')\ndef cube(xp, x, /):\n"
-        "    '''Cube of ``x``.'''\n    return x * x * x\n"
+        "    '''Cube of ``x``, or x³.'''\n    return x * x * x\n",
+        encoding="utf-8",
     )
-    return {"PYTHONPATH": str(root)}
+    return {"PYTHONPATH": os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])}
 
 
 def test_info_as_json_knows_every_state(other: dict[str, str]) -> None:
@@ -535,14 +545,25 @@ def test_output_fits_80_columns_without_colours(args: list[str], env: dict[str, 
     assert max(len(line) for line in re.split(r"[\r\n]", plain)) <= 80
 
 
+def test_the_bar_is_there_on_a_terminal_and_goes_at_the_end() -> None:
+    shown = run("demo", "--epochs", "1", FORCE_COLOR="1", NO_COLOR=None, TERM="xterm").output
+    bar, _, rest = shown.rpartition("training")
+    assert "epoch 1/1" in bar
+    assert "\x1b[1A\x1b[2K" in rest.partition("polyad demo")[0]  # up a line, and erase it
+    assert "training" not in spawn("demo", "--epochs", "1").stdout
+
+
 def test_colours_are_there_on_a_terminal() -> None:
     assert "\x1b[32m" in run("info", FORCE_COLOR="1", NO_COLOR=None, TERM="xterm").output
 
 
-def test_a_terminal_that_lacks_signs_gets_others() -> None:
+def test_a_terminal_that_lacks_signs_gets_others(other: dict[str, str]) -> None:
     result = spawn("demo", "--epochs", "1", PYTHONIOENCODING="ascii")
     assert result.returncode == 0, result.stderr
     assert result.stdout.isascii()
+    assert (
+        "Cube of x, or x?." in spawn("ops", "fine.cube", "--backend", "numpy", PYTHONIOENCODING="ascii", **other).stdout
+    )
 
 
 def test_version_and_help_load_no_array_library() -> None:
