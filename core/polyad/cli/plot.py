@@ -105,7 +105,9 @@ def draw_curves(axes: Axes, title: str, epochs: Sequence[int], train: Sequence[f
     axes.plot(epochs, test, color=TEST, lw=2, marker=marker, label="held out")
     axes.set_title(title, loc="left", size=12, color=INK)
     axes.set_xlabel("epoch", color=FAINT)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True) if len(epochs) > 10 else FixedLocator(epochs))
+    axes.xaxis.set_major_locator(
+        MaxNLocator(integer=True, steps=[1, 2, 5, 10]) if len(epochs) > 10 else FixedLocator(epochs)
+    )
     axes.grid(axis="y", color="#e5e8eb", lw=0.8)
     axes.tick_params(colors=FAINT, length=0)
     axes.spines[:].set_visible(False)
