@@ -23,6 +23,16 @@ from typing import Any
 from polyad.hookspecs import hookimpl
 
 from . import functional as functional, optim as optim
+from .functional import (
+    cross_entropy as cross_entropy,
+    dropout as dropout,
+    linear as linear,
+    log_softmax as log_softmax,
+    mse_loss as mse_loss,
+    relu as relu,
+    sigmoid as sigmoid,
+    softmax as softmax,
+)
 from .layers import (
     CrossEntropyLoss as CrossEntropyLoss,
     Dropout as Dropout,
