@@ -3,19 +3,19 @@
 Run: ``pip install -e '.[bench]' && python tests/benchmarks/compare.py`` (``--backend jax`` for JAX).
 
 Every round times each contender once, in turn, so that a machine whose speed drifts slows all alike; the ratio is
-the median of the rounds' ratios. Threads: PyTorch uses its default unless ``--threads`` says otherwise.
+the median of the rounds' ratios. Both use as many threads as ``--threads`` says, one by default: pools of more
+threads in one process wait for each other's cores, and what is measured then is that.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import os
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
-
-import numpy as np
 
 import polyad as ad
 
@@ -91,12 +91,12 @@ def digits_step(lib: Any, nn: Any, optim: Any, x: Any, y: Any) -> Callable[[], A
     return run
 
 
-def against_torch(threads: int | None) -> list[Program]:
+def against_torch(threads: int) -> list[Program]:
     """The rows that compare with PyTorch."""
+    import numpy as np
     import torch
 
-    if threads:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads)
     rng = np.random.default_rng(0)
 
     def both(*shape: int, grad: bool = True) -> tuple[Any, Any]:
@@ -151,14 +151,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backend", default="numpy")
     parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--threads", type=int, default=None, help="PyTorch's threads")
+    parser.add_argument("--threads", type=int, default=1, help="of PyTorch and of NumPy's BLAS")
     options = parser.parse_args()
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = str(options.threads)  # read when NumPy is imported, which is not yet
     with ad.use_backend(options.backend):
         sections = [("PyTorch", against_torch(options.threads))]
         if options.backend == "jax":
             sections.append(("the bare compiled kernel", against_bare_jax()))
         for other, programs in sections:
-            print(f"\npolyad on {options.backend} against {other}; median of {options.rounds} rounds\n")
+            print(
+                f"\npolyad on {options.backend} against {other}; {options.rounds} rounds, {options.threads} threads\n"
+            )
             print(f"{'program':38} {'polyad µs':>10} {'other µs':>10} {'ratio':>6}  target")
             for program in programs:
                 ours, theirs, ratio = measure(program, options.rounds)
