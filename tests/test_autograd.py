@@ -894,3 +894,64 @@ def test_a_hook_on_one_of_several_outputs(backend: Backend) -> None:
 def test_a_hook_needs_a_gradient(backend: Backend) -> None:
     with pytest.raises(errors.AutogradError, match="register_hook: the tensor does not require a gradient"):
         ad.ones(2).register_hook(lambda g: None)
+
+
+@pytest.mark.parametrize(
+    ("result", "error", "match"),
+    [
+        (lambda: ad.ones(7), errors.ShapeError, r"a hook's result: the gradient has shape \(7,\); expected \(3,\)"),
+        (lambda: ad.ones(3).long(), errors.DTypeError, "a hook's result: the gradient is int64; expected float32"),
+        (lambda: 3, errors.OperandError, "a hook must return a tensor or None; .* returned a int"),
+    ],
+)
+def test_what_a_hook_returns_is_checked(backend: Backend, result: Any, error: Any, match: str) -> None:
+    x = ad.ones(3, requires_grad=True)
+    y = x * 2
+    y.register_hook(lambda g: result())
+    with pytest.raises(error, match=match):
+        y.sum().backward()
+    assert x.grad is None
+
+
+def test_a_hook_must_be_callable(backend: Backend) -> None:
+    with pytest.raises(errors.OperandError, match="a hook must be callable; got 3"):
+        ad.ones(3, requires_grad=True).register_hook(3)
+
+
+def test_retain_grad_keeps_what_hooks_made_of_the_gradient(backend: Backend) -> None:
+    x = ad.tensor(1.0, requires_grad=True)
+    y = x * 2
+    y.retain_grad()
+    y.register_hook(lambda g: g + 1)
+    (y * 1).backward()
+    assert (y.grad.item(), x.grad.item()) == (2, 4)  # as in PyTorch
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "match"),
+    [
+        (lambda: 3, errors.OperandError, "grad: expected a tensor or None; got a int"),
+        (lambda: ad.ones(7), errors.ShapeError, r"grad: the gradient has shape \(7,\); expected \(3,\)"),
+        (lambda: ad.ones(3).double(), errors.DTypeError, "grad: the gradient is float64; expected float32"),
+    ],
+)
+def test_grad_takes_only_what_can_be_the_gradient(backend: Backend, value: Any, error: Any, match: str) -> None:
+    x = ad.ones(3, requires_grad=True)
+    x.grad = ad.zeros(3)
+    with pytest.raises(error, match=match):
+        x.grad = value()
+    assert x.grad.tolist() == [0, 0, 0]
+
+
+def test_grad_of_another_backend_is_refused(backend: Backend) -> None:
+    other = "numpy" if backend.name != "numpy" else "jax"
+    try:
+        value = ad.ones(3, backend=other)
+    except errors.BackendError as error:
+        pytest.skip(str(error))
+    with pytest.raises(errors.DeviceError, match="grad: the gradient is on backend .*; expected backend"):
+        ad.ones(3, requires_grad=True).grad = value
+
+
+def test_format_of_one_number_is_the_numbers(backend: Backend) -> None:
+    assert f"{ad.tensor(2.5)} {ad.tensor(2.5):.3f} {ad.tensor([1.0])}" == "2.5 2.500 tensor([1.])"

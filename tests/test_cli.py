@@ -285,16 +285,15 @@ def test_a_plugin_that_is_left_out_is_told() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
 def test_an_interrupted_run_says_so_and_exits_with_130() -> None:
-    command = [sys.executable, "-u", "-m", "polyad", "demo", "--epochs", "100000"]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-        # a shell starts what it runs in the background with this signal ignored, and children inherit that
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as p:
+    # a shell starts what it runs in the background with this signal ignored, and children inherit that
+    program = (
+        "import runpy, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "sys.argv = ['polyad', 'demo', '--epochs', '100000']\n"
+        "runpy.run_module('polyad', run_name='__main__')"
+    )
+    command = [sys.executable, "-u", "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()) as p:
         assert p.stdout
         while not p.stdout.readline().startswith("epoch"):
             assert p.poll() is None

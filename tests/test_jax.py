@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -158,3 +161,20 @@ def test_bfloat16() -> None:
     (x * 3).sum().backward()
     assert x.grad.dtype is ad.bfloat16
     assert x.grad.float().tolist() == [3, 3]
+
+
+def test_numpy_arrays_index_whether_or_not_the_numpy_backend_is_loaded() -> None:
+    code = (
+        "import numpy as np, polyad as ad\n"
+        "x = ad.arange(4.0)\n"
+        "print(x[np.array([0, 2])].tolist(), x[np.array([True, False, False, True])].tolist())\n"
+        "try:\n    x * np.ones(4)\nexcept ad.errors.DeviceError as e:\n    print('polyad.tensor(array' in str(e))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "POLYAD_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split("\n")[:2] == ["[0.0, 2.0] [0.0, 3.0]", "True"]

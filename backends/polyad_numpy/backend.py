@@ -26,7 +26,7 @@ def _sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 def _mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     n = x.size if axis is None else math.prod([x.shape[i] for i in axis])
-    if not n:
+    if not n or x.dtype == np.float16:  # whose sum may be out of range where the mean is not
         return np.mean(x, axis, keepdims=keepdims)
     return np.add.reduce(x, axis, None, None, keepdims) / n
 

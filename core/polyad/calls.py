@@ -102,7 +102,7 @@ def _unary(made: Function) -> Callable[..., Any]:
             result = device.backend.copy(data)
         out: Any = new(Tensor)
         out._data, out._device = result, device
-        out._version = out._storage = out.grad = None
+        out._version = out._storage = out._grad = None
         if edge is None or not differentiable or not recording():
             out._node = None
             return out
@@ -163,7 +163,7 @@ def _binary(made: Function, fallback: Callable[[Any, Any], Any]) -> Callable[...
             result = device.asarray(result)
         out: Any = new(Tensor)
         out._data, out._device = result, device
-        out._version = out._storage = out.grad = None
+        out._version = out._storage = out._grad = None
         if (a_edge is None and b_edge is None) or not differentiable or not recording():
             out._node = None
             return out
@@ -265,7 +265,7 @@ def _parametrised(made: Function) -> Callable[..., Any]:
             result = device.asarray(result)
         out: Any = new(Tensor)
         out._data, out._device = result, device
-        out._version = out._storage = out.grad = None
+        out._version = out._storage = out._grad = None
         if edge is None or not keeps or not recording():
             out._node = None
             return out
@@ -338,7 +338,7 @@ def _several(made: Function) -> Callable[..., Any]:
             result = device.backend.copy(result)
         out: Any = new(Tensor)
         out._data, out._device = result, device
-        out._version = out._storage = out.grad = out._node = None
+        out._version = out._storage = out._grad = out._node = None
         if differentiable and edges != [None] * count and recording():
             out._node = record(made, device, args, values, tuple(edges), merged, result, out)
         return out
@@ -403,7 +403,7 @@ def _view(made: Function) -> Callable[..., Any]:
             result = device.asarray(result)
         out: Any = new(Tensor)
         out._data, out._device, out._storage, out._version = result, device, storage, x._version
-        out.grad = None
+        out._grad = None
         node: Any = None
         if edge is not None and has_rules and recording():
             node = Node()

@@ -275,7 +275,7 @@ def join_scalar(dtype: DType, scalar: Any) -> DType:
             if not low <= scalar <= high:
                 raise DTypeError(
                     f"the number {scalar} is outside {dtype.name}'s range {low} to {high}; "
-                    f"convert the tensor first, for example x.astype(polyad.int64)"
+                    f"use a wider type, for example polyad.int64, or polyad.float64"
                 )
         return dtype
     return complex128 if default is complex64 and dtype is float64 else default

@@ -14,12 +14,12 @@ from typing import Any
 
 from . import views
 from .backend import Device
-from .errors import AutogradError
+from .errors import AutogradError, OperandError
 from .function import ARRAY, ARRAYS, FUNCTIONS, NAMESPACE, OUT, TENSORS, Function, Rule
 from .grad_mode import no_grad
 from .graph import Node, Output, check_guards, specs_of
 from .rules import sum_to
-from .tensor import Tensor, wrap
+from .tensor import Tensor, require_gradient, wrap
 
 __all__ = ["accumulate", "enter", "leave", "propagate"]
 
@@ -256,8 +256,15 @@ def _call_hooks(hooks: Sequence[Any], g: Any, device: Device) -> Any:
     with contextlib.nullcontext() if recorded else no_grad():
         for hook in hooks:
             # what a hook keeps or writes is its own: the same array may go on along several paths
-            changed = hook(leave(g if recorded else device.backend.owned(g, True), device))
+            seen = leave(g if recorded else device.backend.owned(g, True), device)
+            changed = hook(seen)
             if changed is not None:
+                if not isinstance(changed, Tensor):
+                    raise OperandError(
+                        f"a hook must return a tensor or None; {getattr(hook, '__name__', hook)!r} returned a "
+                        f"{type(changed).__name__}"
+                    )
+                require_gradient("a hook's result", changed, seen.shape, seen.dtype, device)
                 g = enter(changed, changed, recorded)
     return g
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from .backend import Device
-from .errors import AutogradError
+from .errors import AutogradError, OperandError
 from .function import Function, Rule, Spec
 
 __all__ = ["AccumulateGrad", "Handle", "Node", "Output", "Version", "record"]
@@ -62,7 +62,9 @@ class _Edge:
 
     def add_hook(self, hook: Callable[[Any], Any]) -> Handle:
         """Have ``hook(gradient)`` called with the whole gradient that arrives here, as a Tensor."""
-        self.hooks = [*(self.hooks or ()), hook]
+        if not callable(hook):
+            raise OperandError(f"a hook must be callable; got {hook!r:.60}")
+        self.hooks = sorted([*(self.hooks or ()), hook], key=lambda h: getattr(h, "runs_last", False))
         return Handle(self, hook)
 
 

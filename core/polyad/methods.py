@@ -12,7 +12,7 @@ from . import autograd
 from .dtypes import bool as bool_, complex64, complex128, float16, float32, float64, int32, int64
 from .errors import AutogradError
 from .graph import Handle
-from .operators import in_place, operator, reflected
+from .operators import in_place, operator, power, reflected
 from .ops import elementwise as e, indexing as i, linalg as l, manipulation as m, reduction as r, transfer as t
 from .tensor import Tensor
 from .views import node_of
@@ -205,6 +205,7 @@ for _symbol, _name in _OPERATORS.items():
     _bind(f"__i{_symbol}__", getattr(Tensor, f"{_name}_"))
 for _symbol, _name in _COMPARISONS.items():
     _bind(f"__{_symbol}__", operator(METHODS[_name].function))
+_bind("__pow__", power(e.power.function))
 _bind("__matmul__", operator(l.matmul.function))
 _bind("__rmatmul__", reflected(l.matmul.function))
 _bind("__imatmul__", in_place(l.matmul.function, "__imatmul__"))

@@ -39,6 +39,20 @@ def _number(value: Any, dtype: Any, device: Device) -> Tensor:
     return found
 
 
+def power(made: Function) -> Callable[..., Any]:
+    """The operator ``**``: integers to a negative power have no integer value, which libraries treat differently."""
+    call = binary_operator(made)
+
+    def op(a: Any, b: Any) -> Any:
+        if type(b) is int and b < 0 and "integer" in a.dtype.kind:
+            raise DTypeError(
+                f"power: a tensor of {a.dtype.name} to the power {b} has no integer values; write x.float() ** {b}"
+            )
+        return call(a, b)
+
+    return op
+
+
 def reflected(made: Function) -> Callable[..., Any]:
     """The function with its operands exchanged: ``__rsub__`` of ``__sub__``."""
     call = made.call

@@ -288,10 +288,20 @@ class Plugins:
         return self.backend(backend).device_for(spec)
 
     def owner(self, array: Any) -> Device | None:
-        """Find where an array of one of the loaded libraries lives; None if it is none of theirs."""
+        """Find where an array lives: on a backend whose array it is; None if it is no backend's.
+
+        A backend that was not loaded is, if it has the name of the array's library: that is imported already.
+        """
         for backend in list(self._backends.values()):
             if isinstance(array, backend.array_types):
                 return backend.device_of(array)
+        library = type(array).__module__.partition(".")[0]
+        if hasattr(array, "dtype") and hasattr(array, "shape"):
+            for name in self.entries(BACKENDS):
+                if name not in self._backends and library.startswith(name):  # jaxlib's arrays are jax's
+                    backend = self.backend(name)
+                    if isinstance(array, backend.array_types):
+                        return backend.device_of(array)
         return None
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from . import views
 from .backend import Backend, Device
 from .dtypes import DType
-from .errors import ArgumentError, AutogradError, DTypeError, OperandError, ShapeError
+from .errors import ArgumentError, AutogradError, DeviceError, DTypeError, OperandError, ShapeError
 from .graph import AccumulateGrad, Output, guard, new
 from .plugins import plugins
 from .printing import format_tensor
@@ -48,11 +48,6 @@ class Tensor(Methods):
     Made by `polyad.tensor`, `polyad.asarray` and the other creation functions, and by operations on tensors.
     A tensor lives on a device of one backend, and operations with it run there.
 
-    Attributes
-    ----------
-    grad : Tensor or None
-        The gradient accumulated by `backward`.
-
     Examples
     --------
     >>> import polyad as ad
@@ -66,7 +61,7 @@ class Tensor(Methods):
     # _version: counts in-place writes, once somebody keeps the value
     # _storage, _path, _root: shared memory, from the first view on (see views.py)
     __slots__ = (
-        *("_data", "_device", "_node", "_version", "_storage", "grad", "_path", "_root"),
+        *("_data", "_device", "_node", "_version", "_storage", "_grad", "_path", "_root"),
         "__weakref__",
     )
 
@@ -77,7 +72,7 @@ class Tensor(Methods):
     _storage: Any
     _path: Any
     _root: Any
-    grad: Tensor | None
+    _grad: Tensor | None
 
     # An array of another library on the left of an operator leaves it to the tensor on the right
     __array_ufunc__ = None
@@ -243,6 +238,19 @@ class Tensor(Methods):
         node = views.node_of(self)
         return node.index if type(node) is Output else 0
 
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` accumulated; None before, and after ``x.grad = None``."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise OperandError(f"grad: expected a tensor or None; got a {type(value).__name__}")
+            require_gradient("grad", value, self.shape, self.dtype, self._device)
+        self._grad = value
+
     def retain_grad(self) -> None:
         """Have `backward` keep this tensor's gradient in ``grad``, though it is no leaf.
 
@@ -353,7 +361,7 @@ class Tensor(Methods):
         if not (isinstance(cls, type) and issubclass(cls, Tensor)):
             raise OperandError(f"as_subclass: expected a subclass of polyad.Tensor; got {cls!r:.60}")
         out: Kind = new(cls)
-        out.grad = None
+        out._grad = None
         views.adopt(out, self)
         return out
 
@@ -505,7 +513,7 @@ class Tensor(Methods):
         elif node is not None:
             suffixes.append(f"grad_fn=<{node.name()}>")
         if backend.is_traced(views.raw(self)):
-            return f"tensor({views.raw(self)}, {', '.join(suffixes)})"
+            return f"tensor({', '.join([str(views.raw(self)), *suffixes])})"
         kind = "integer" if "integer" in dtype.kind else dtype.kind
 
         def fetch(index: tuple[Any, ...]) -> Any:
@@ -514,7 +522,7 @@ class Tensor(Methods):
         return format_tensor(self.shape, kind, fetch, prefix="tensor(", suffixes=suffixes)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and not self.ndim else format(repr(self), spec)
+        return format(self.item(), spec) if not self.ndim else format(repr(self), spec)
 
     def __copy__(self) -> Tensor:
         return self.clone() if not self.is_leaf else _rebuilt(self, self._device.backend.copy(views.raw(self)))
@@ -545,6 +553,7 @@ class _Keep:
     """The hook of `Tensor.retain_grad`. It knows its tensor weakly, so that a graph has no cycles."""
 
     __slots__ = ("tensor",)
+    runs_last = True  # it keeps what other hooks, whenever they came, made of the gradient
 
     def __init__(self, tensor: weakref.ref[Tensor]) -> None:
         self.tensor = tensor
@@ -555,11 +564,26 @@ class _Keep:
             tensor.grad = gradient if tensor.grad is None else tensor.grad + gradient
 
 
+def require_gradient(name: str, g: Tensor, shape: tuple[int, ...], dtype: DType, device: Device) -> None:
+    """Raise if ``g`` cannot be the gradient of a tensor of this shape, type and place."""
+    if g.shape != shape:
+        raise ShapeError(f"{name}: the gradient has shape {g.shape}; expected {shape}, the tensor's own")
+    if g.dtype is not dtype:
+        raise DTypeError(
+            f"{name}: the gradient is {g.dtype.name}; expected {dtype.name}, the tensor's own; "
+            f"write g.astype(polyad.{dtype.name})"
+        )
+    if g._device is not device:
+        raise DeviceError(
+            f"{name}: the gradient is on {g._device.where}; expected {device.where}; write g.to(device=x.device)"
+        )
+
+
 def wrap(data: Any, device: Device, node: Any = None) -> Tensor:
     """Make a tensor of a raw array."""
     out: Tensor = new(Tensor)
     out._data, out._device, out._node = data, device, node
-    out._version = out._storage = out.grad = None
+    out._version = out._storage = out._grad = None
     return out
 
 
@@ -567,7 +591,7 @@ def _rebuilt(like: Tensor, data: Any) -> Tensor:
     """Make a leaf of ``like``'s class and demand for a gradient from a raw array."""
     out: Tensor = new(type(like))
     out._data, out._device, out._node = data, like._device, None
-    out._version = out._storage = out.grad = None
+    out._version = out._storage = out._grad = None
     if like.requires_grad:
         out._node = AccumulateGrad(out)
     return out
@@ -576,7 +600,7 @@ def _rebuilt(like: Tensor, data: Any) -> Tensor:
 def _unpickle(cls: type[Tensor], host: Any, device: Device, requires_grad: bool) -> Tensor:
     out: Tensor = new(cls)
     out._data, out._device, out._node = device.backend.from_host(host, device, copy=True), device, None
-    out._version = out._storage = out.grad = None
+    out._version = out._storage = out._grad = None
     return out.requires_grad_() if requires_grad else out
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from .. import views
 from ..backend import Backend, Device
 from ..careful import SCALARS, constant
-from ..dtypes import DEFAULTS, DType, DTypeLike, as_dtype, float32, join_scalar, promote_types
+from ..dtypes import BY_NAME, DEFAULTS, DType, DTypeLike, as_dtype, float32, join_scalar, promote_types
 from ..errors import ArgumentError, DeviceError, DTypeError, OperandError, ShapeError
 from ..function import FUNCTIONS
 from ..plugins import default_device, plugins
@@ -106,6 +106,11 @@ def fit_numbers(name: str, values: list[Any], wanted: DType) -> None:
 def _copied(array: Any, where: Device, dtype: DTypeLike | None, copy: bool) -> Any:
     """A library's array on ``where``, through its own backend if that is loaded, or else through NumPy's protocol."""
     owner = plugins.owner(array)
+    if getattr(getattr(array, "dtype", None), "name", "float32") not in BY_NAME:
+        raise DTypeError(
+            f"an array of type {array.dtype} has no polyad type; convert it to one of "
+            f"{', '.join(d.name for d in where.native)}"
+        )
     if owner is None:
         host = array.__array__() if hasattr(array, "__array__") else None
         if host is None:
@@ -298,6 +303,8 @@ def value_for(x: Tensor, value: Any, name: str) -> Tensor:
         if isinstance(value, complex) and not dtype.is_complex:
             raise DTypeError(f"{name}: a tensor of {dtype.name} cannot hold the complex number {value}")
         if "integer" in dtype.kind:
+            if isinstance(value, float) and not math.isfinite(value):
+                raise DTypeError(f"{name}: {value} has no {dtype.name} value")
             value = int(value)
             join_scalar(dtype, value)
         return constant(value, dtype, device)

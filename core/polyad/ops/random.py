@@ -199,6 +199,8 @@ def _draw(
     if generator is None:
         where = place(device, backend)
         return lengths, where, generator_of(where).source
+    if not isinstance(generator, Generator):
+        raise ArgumentError(f"{name}: generator must be a polyad.Generator; got {generator!r:.60}")
     where = generator.device if device is None and backend is None else place(device, backend)
     if where is not generator.device:
         raise ArgumentError(
