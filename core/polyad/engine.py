@@ -279,15 +279,15 @@ def accumulate(gradients: dict[Any, Any], create_graph: bool) -> None:
         device = edge.device
         if create_graph:
             g = leave(g, device)
-            leaf.grad = g.clone() if leaf.grad is None else leaf.grad + g
+            leaf._grad = g.clone() if leaf._grad is None else leaf._grad + g
             continue
         if type(g) is not device.array:
             g = device.asarray(g)
-        if leaf.grad is not None:
+        if leaf._grad is not None:
             with no_grad():
-                leaf.grad.add_(leave(g, device))
+                leaf._grad.add_(leave(g, device))
         elif device.dtypes[g.dtype].is_complex:
-            leaf.grad = leave(g, device)
+            leaf._grad = leave(g, device)
         else:
             shared = sys.getrefcount(g) > 3  # the dictionary, the local name and the call
-            leaf.grad = wrap(device.backend.owned(g, shared), device)
+            leaf._grad = wrap(device.backend.owned(g, shared), device)
