@@ -30,7 +30,7 @@ LAYERS = [
     ["calls"],
     ["dispatch", "operators"],
     ["ops"],
-    ["linalg", "autograd"],
+    ["linalg", "fft", "autograd"],
     ["methods"],
     ["__init__"],
     ["testing", "cli"],

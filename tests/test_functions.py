@@ -9,68 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from references import reference
 
 import polyad as ad
 from polyad.backend import Backend
 from polyad.function import FUNCTIONS, Function
-from polyad.keys import ARRAY, Slice
 from polyad.testing import Fails, Sample, assert_close, call_sample, check_function, expected_dtype, sample_arguments
 
 RECORDS = [f for f in FUNCTIONS.values() if f.provider == "polyad" and f.samples]
 CASES = [pytest.param(f, s, id=f"{f.name}-{i}-{s!r}") for f in RECORDS for i, s in enumerate(f.samples)]
-
-
-# References of functions that NumPy has under another name, or not as a function --------------------------------
-
-
-def brackets(key: tuple[Any, ...], indices: tuple[Any, ...]) -> tuple[Any, ...]:
-    """What stands between NumPy's brackets for one of polyad's keys."""
-    rest = iter(indices)
-
-    def entry(e: Any) -> Any:
-        if e is ARRAY:
-            return next(rest)
-        if isinstance(e, Slice):
-            stop: int | None = e.start + e.length * e.step
-            return slice(e.start, None if stop is not None and stop < 0 else stop, e.step)
-        return e
-
-    return tuple(entry(e) for e in key)
-
-
-def write(x: np.ndarray, value: Any, *indices: Any, key: Any) -> np.ndarray:
-    x = x.copy()
-    x[brackets(key, indices)] = value
-    return x
-
-
-def scatter(g: np.ndarray, *indices: Any, key: Any, shape: Any) -> np.ndarray:
-    out = np.zeros(shape, g.dtype)
-    np.add.at(out, brackets(key, indices), g)
-    return out
-
-
-def read(x: np.ndarray, *indices: Any, key: Any) -> np.ndarray:
-    return np.asarray(x[brackets(key, indices)])
-
-
-REFERENCES: dict[str, Callable[..., Any] | None] = {
-    "astype": lambda x, dtype: x.astype(dtype),
-    "clip": lambda x, low=None, high=None: np.clip(x, low, high),
-    "clone": lambda x: x,
-    "copy": lambda x1, x2: np.broadcast_to(x2, x1.shape),
-    "detach": lambda x: x,
-    "getitem": read,
-    "index_scatter": scatter,
-    "linalg.eigh": None,  # the signs of eigenvectors are free: see test_eigenvectors
-    "linalg.eigvalsh": np.linalg.eigvalsh,
-    "setitem": write,
-    "slice_view": read,
-}
-
-
-def reference(record: Function) -> Callable[..., Any] | None:
-    return REFERENCES[record.name] if record.name in REFERENCES else getattr(np, record.name)
 
 
 @pytest.mark.parametrize(("record", "sample"), CASES)

@@ -36,7 +36,7 @@ from .backend import (
 from .dispatch import (
     function as function,
 )
-from .dtypes import *  # noqa: F403 - the dtypes, can_cast and promote_types
+from .dtypes import *
 from .dtypes import (
     DType as DType,
     bool as bool,
@@ -57,122 +57,25 @@ from .function import (
     Function as Function,
     Sample as Sample,
 )
-from .ops.conversion import (
-    asarray as asarray,
-    from_numpy as from_numpy,
-    tensor as tensor,
-)
-from .ops.creation import (
-    arange as arange,
-    empty as empty,
-    empty_like as empty_like,
-    eye as eye,
-    full as full,
-    full_like as full_like,
-    linspace as linspace,
-    ones as ones,
-    ones_like as ones_like,
-    zeros as zeros,
-    zeros_like as zeros_like,
-)
-from .ops.elementwise import (
-    abs_,
-    add as add,
-    bitwise_and as bitwise_and,
-    bitwise_invert as bitwise_invert,
-    bitwise_left_shift as bitwise_left_shift,
-    bitwise_or as bitwise_or,
-    bitwise_right_shift as bitwise_right_shift,
-    bitwise_xor as bitwise_xor,
-    clip as clip,
-    conj as conj,
-    cos as cos,
-    divide as divide,
-    equal as equal,
-    exp as exp,
-    floor_divide as floor_divide,
-    greater as greater,
-    greater_equal as greater_equal,
-    isfinite as isfinite,
-    isinf as isinf,
-    isnan as isnan,
-    less as less,
-    less_equal as less_equal,
-    log as log,
-    log1p as log1p,
-    logical_and as logical_and,
-    logical_not as logical_not,
-    logical_or as logical_or,
-    logical_xor as logical_xor,
-    maximum as maximum,
-    minimum as minimum,
-    multiply as multiply,
-    negative as negative,
-    not_equal as not_equal,
-    positive as positive,
-    power as power,
-    real as real,
-    remainder as remainder,
-    sign as sign,
-    sin as sin,
-    sqrt as sqrt,
-    subtract as subtract,
-    tanh as tanh,
-    where as where,
-)
-from .ops.indexing import (
-    nonzero as nonzero,
-)
-from .ops.linalg import (
-    matmul as matmul,
-)
-from .ops.manipulation import (
-    broadcast_to as broadcast_to,
-    concat as concat,
-    expand as expand,
-    expand_dims as expand_dims,
-    flatten as flatten,
-    matrix_transpose as matrix_transpose,
-    permute as permute,
-    permute_dims as permute_dims,
-    reshape as reshape,
-    squeeze as squeeze,
-    stack as stack,
-    transpose as transpose,
-    view as view,
-)
-from .ops.placement import (
-    device as device,
-)
-from .ops.random import (
-    Generator as Generator,
-    initial_seed as initial_seed,
-    manual_seed as manual_seed,
-    rand as rand,
-    randint as randint,
-    randn as randn,
-    randperm as randperm,
-    seed as seed,
-)
-from .ops.reduction import (
-    all_,
-    any_,
-    argmax as argmax,
-    argmin as argmin,
-    max_,
-    mean as mean,
-    min_,
-    std as std,
-    sum_,
-    var as var,
-)
-from .ops.transfer import (
-    astype as astype,
-    clone as clone,
-    detach as detach,
-    to as to,
-    to_device as to_device,
-)
+from .ops.conversion import *
+from .ops.creation import *
+from .ops.cumulative import *
+from .ops.diagonals import *
+from .ops.elementwise import *
+from .ops.elementwise import abs_
+from .ops.indexing import *
+from .ops.joining import *
+from .ops.manipulation import *
+from .ops.placement import *
+from .ops.products import *
+from .ops.random import *
+from .ops.reduction import *
+from .ops.reduction import all_, any_, max_, min_, sum_
+from .ops.scatter import *
+from .ops.sets import *
+from .ops.sorting import *
+from .ops.statistics import *
+from .ops.transfer import *
 from .plugins import (
     default_device as default_device,
     plugins as plugins,

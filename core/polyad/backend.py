@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from .dtypes import CATEGORIES, DType
+from .dtypes import CATEGORIES, DType, bfloat16, float16, float32
 from .errors import BackendError, DeviceError, DTypeError
 from .function import FUNCTIONS, XP, Function
 
@@ -164,6 +164,35 @@ def lookup(namespace: Any, name: str) -> Any:
     return namespace
 
 
+def widened(kernel: Kernel, function: Function, backend: Backend) -> Kernel:
+    """Make a kernel compute float16 and bfloat16 in float32, and round its results once.
+
+    A kernel with a true attribute ``is_wide`` does so itself.
+    """
+    native = backend.dtypes
+    narrow = frozenset(native[d] for d in (float16, bfloat16) if d in native)
+    if getattr(kernel, "is_wide", False) or not narrow:
+        return kernel
+    wide, lead = native[float32], function.promotes[0]
+
+    def rounded(result: Any, dtype: Any) -> Any:
+        return result.astype(dtype) if result.dtype == wide else result
+
+    def run(*arrays: Array, **params: Any) -> Any:
+        first = arrays[lead][0] if function.sequence else arrays[lead]
+        dtype = getattr(first, "dtype", None)
+        if dtype not in narrow:
+            return kernel(*arrays, **params)
+        if function.sequence:
+            result = kernel([a.astype(wide) for a in arrays[lead]], **params)
+        else:
+            result = kernel(*[a.astype(wide) if getattr(a, "dtype", None) == dtype else a for a in arrays], **params)
+        return tuple(rounded(r, dtype) for r in result) if function.outputs != 1 else rounded(result, dtype)
+
+    run.__name__ = run.__qualname__ = function.name
+    return run
+
+
 class Backend:
     """Base class of backends. A subclass says what its library does differently from the array API standard.
 
@@ -223,7 +252,7 @@ class Backend:
         if own is None and function.standard:
             own = lookup(self.xp, function.name)
         if own is not None:
-            return own
+            return widened(own, function, self) if function.wide else own
         body = function.body
         if body is None:
             raise BackendError(

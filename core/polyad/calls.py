@@ -327,7 +327,7 @@ def _several(made: Function) -> Callable[..., Any]:
                 merged = check(*shapes, **params)
             result = device.kernels[made](*values, **merged)
             if several:
-                return tuple([wrap(device.asarray(r), device) for r in result])
+                return made.results(*[wrap(device.asarray(r), device) for r in result])
             if same and result.dtype is not dtype:
                 raise Unusual
         except Exception:

@@ -201,7 +201,8 @@ def careful(made: Function, args: Sequence[Any], params: Mapping[str, Any]) -> A
     edges = tuple(node_of(a) if isinstance(a, Tensor) else None for a in found)
     needs_grad = made.differentiable and any(e is not None for e in edges) and recording()
     if needs_grad and not made.has_rules and made.body is not None:
-        return made.body(TENSORS, *found, **merged)
+        outs = made.body(TENSORS, *((found,) if made.sequence else found), **merged)
+        return made.results(*outs) if made.outputs != 1 else outs
     try:
         result = device.kernels[made](*((values,) if made.sequence else values), **merged)
     except PolyadError:
@@ -233,7 +234,7 @@ def finish(
             for i, out in enumerate(outs):
                 if out.dtype.is_differentiable:
                     out._node = Output(node, i)
-        return outs
+        return made.results(*outs)
     result = device.asarray(result)
     if any(result is v for v in values):  # a kernel with nothing to do: tensors must not share memory unawares
         result = device.backend.copy(result)

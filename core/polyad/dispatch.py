@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from typing import Any, TypeVar, cast
 
 from .calls import specialise
+from .careful import named
 from .docstrings import complete
 from .function import Call, Function, Rule, Sample
 from .views import View
 
-__all__ = ["function"]
+__all__ = ["facade", "function"]
 
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def function(
     *,
     name: str | None = None,
     check: Callable[..., dict[str, Any]] | None = None,
-    outputs: int = 1,
+    outputs: int | Sequence[str] = 1,
     takes: str = "any",
-    gives: str = "same",
+    gives: str | tuple[str, ...] = "same",
     promotes: Sequence[int] | None = None,
     broadcasts: bool = False,
     differentiable: bool = True,
@@ -29,6 +33,7 @@ def function(
     prepare: bool = True,
     sequence: bool = False,
     accumulates: bool = False,
+    wide: bool = False,
     view: View | None = None,
     samples: Iterable[Sample] = (),
     rules: Mapping[str, Rule] | None = None,
@@ -47,14 +52,14 @@ def function(
         Another name than the definition's.
     check : callable, optional
         ``check(*shapes, **params) -> params`` brings parameters to one form, or raises.
-    outputs : int
-        How many arrays are returned; 0 for a tuple of any length.
+    outputs : int or sequence of str
+        How many arrays are returned; 0 for a tuple of any length. Names make the result a tuple with those names.
     takes : str
         Data types taken: ``"any"``, ``"numeric"``, ``"real"``, ``"floating"``, ``"real floating"``, ``"integer"``,
         ``"integer or bool"``, ``"bool"``. For floating ones, integers and bools become float32.
-    gives : str
-        The result's type: ``"same"`` as the arrays', ``"bool"``, ``"int64"``, ``"real"`` (the real type of a
-        complex one).
+    gives : str or tuple of str
+        The result's type, or that of each: ``"same"`` as the arrays', ``"bool"``, ``"int64"``, ``"real"`` (the real
+        type of a complex one), ``"complex"`` (the complex type of a real one), ``"given"`` (the parameter ``dtype``).
     promotes : sequence of int, optional
         The arrays brought to one type; all of them by default.
     broadcasts : bool
@@ -69,6 +74,8 @@ def function(
         Whether the one input is a sequence of arrays, passed as such.
     accumulates : bool
         Whether there is a parameter ``dtype`` to compute in; integers by default in 64 bits.
+    wide : bool
+        Whether float16 and bfloat16 are computed in float32 and rounded once at the end.
     view : View, optional
         For functions whose result shares its operand's memory.
     samples : iterable of Sample
@@ -115,6 +122,7 @@ def function(
             prepare=prepare,
             sequence=sequence,
             accumulates=accumulates,
+            wide=wide,
             samples=samples,
         )
         made.view = view
@@ -129,3 +137,44 @@ def function(
         return cast("Call[R]", call)
 
     return define
+
+
+def facade(made: Call[Any]) -> Callable[[F], F]:
+    """Make a definition what users call in a function's place: a decorator.
+
+    For signatures that a record cannot have: arrays by keyword, arguments that decide which function is called,
+    results that are views. It takes parameters by position too, and by PyTorch's names, as every function does.
+
+    Parameters
+    ----------
+    made : callable
+        The function, made by `function`; the definition calls it.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.clip.function, ad.clip is ad.clip.function.call
+    (<polyad function 'clip' of polyad>, True)
+    """
+    record = made.function
+
+    def attach(definition: F) -> F:
+        parameters = inspect.signature(definition).parameters.values()
+        keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+        if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+            count = 1 << 30
+        else:
+            count = sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+
+        @wraps(definition)
+        def call(*args: Any, **params: Any) -> Any:
+            if params or len(args) > count:
+                params = named(record, keywords, args[count:], params)
+                args = args[:count]
+            return definition(*args, **params)
+
+        call.function = record  # type: ignore[attr-defined]
+        record.call = call
+        return cast("F", call)
+
+    return attach

@@ -160,7 +160,8 @@ def _parameter(made: Function, name: str, default: Any) -> tuple[str, str]:
 
 def _returns(made: Function) -> str:
     if made.outputs > 1:
-        return f"tuple of Tensor\n    {made.outputs} of them."
+        names = getattr(made.results, "_fields", None)
+        return f"tuple of Tensor\n    {_listed([f'``{n}``' for n in names]) if names else made.outputs}."
     if made.outputs == 0:
         return "tuple of Tensor"
     first = f"``{made.inputs[0]}``" if made.inputs else ""
@@ -178,6 +179,8 @@ def _returns(made: Function) -> str:
         type_ = f"type {made.gives}"
     elif made.gives == "real":
         type_ = f"the type of {first}, or of its parts if it is complex"
+    elif made.gives == "complex":
+        type_ = f"the complex type of {first}'s precision"
     elif made.gives == "same" and made.inputs and not made.accumulates:
         type_ = "the common type" if several else f"the type of {first}"
     text = f"Of {' and '.join(part for part in (shape, type_) if part)}." if shape or type_ else ""

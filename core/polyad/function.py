@@ -24,11 +24,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final, Protocol, TypeVar
 
 from .errors import PluginError
 
-__all__ = ["FUNCTIONS", "TENSORS", "XP", "Call", "Fails", "Function", "Registry", "Sample"]
+__all__ = ["FUNCTIONS", "TENSORS", "XP", "Call", "Fails", "Function", "Registry", "Sample", "result_class"]
 
 Rule = Callable[..., Any]
 Result = TypeVar("Result", covariant=True)
@@ -171,6 +172,35 @@ class Spec:
         return self.keep(*args)
 
 
+def result_class(name: str, fields: Sequence[str]) -> Any:
+    """Make the class of a result of several arrays with names: a tuple, as `collections.namedtuple` makes them.
+
+    Not with that function itself, which compiles source code: a millisecond for every three of these at import.
+
+    Examples
+    --------
+    >>> from polyad.function import result_class
+    >>> pair = result_class("Pair", ["first", "second"])(1, 2)
+    >>> pair, pair.first, tuple(pair)
+    (Pair(first=1, second=2), 1, (1, 2))
+    """
+
+    def new(cls: Any, *values: Any) -> Any:
+        return tuple.__new__(cls, values)
+
+    def show(self: Any) -> str:
+        return f"{name}({', '.join(f'{f}={v!r}' for f, v in zip(fields, self, strict=True))})"
+
+    body = {"__slots__": (), "_fields": tuple(fields), "__new__": new, "__repr__": show, "__getnewargs__": tuple}
+    body |= {field: property(itemgetter(i)) for i, field in enumerate(fields)}
+    return type(name, (tuple,), body)
+
+
+def _camel(name: str) -> str:
+    """A function's name as part of a class's: ``"linalg.matrix_norm"`` gives ``"MatrixNorm"``."""
+    return "".join(p[:1].upper() + p[1:] for p in name.rpartition(".")[2].strip("_").split("_"))
+
+
 class Function:
     """A function of arrays that polyad can differentiate: its name, inputs, parameters and rules.
 
@@ -198,11 +228,17 @@ class Function:
     check : callable or None
         ``check(*shapes, **params) -> params``: brings parameters to their one form, or raises.
     outputs : int
-        How many arrays it returns; above one it returns a tuple.
+        How many arrays it returns; above one it returns a tuple; 0 for a tuple of any length.
+    results : callable
+        ``results(*tensors)`` makes what it returns of several outputs: a tuple, or a class with names.
     takes : str
         The data types it takes, a key of `polyad.dtypes.CATEGORIES`.
-    gives : str
-        The data type of the result: ``"same"``, ``"bool"``, ``"int64"`` or ``"real"`` (of a complex one).
+    gives : str or tuple of str
+        The data type of the result, or of each: ``"same"``, ``"bool"``, ``"int64"``, ``"real"`` (of a complex one),
+        ``"complex"`` (of a real one) or ``"given"`` (the parameter ``dtype``).
+    wide : bool
+        Whether float16 and bfloat16 are computed in float32, and rounded once at the end: for functions that add up
+        many numbers, and those that libraries lack in half precision.
     promotes : tuple of int
         The inputs whose types are brought to one.
     broadcasts : bool
@@ -224,6 +260,7 @@ class Function:
         *("name", "inputs", "variadic", "params", "required", "rules", "specs", "body", "check", "outputs"),
         *("takes", "gives", "promotes", "broadcasts", "differentiable", "standard", "prepare", "provider"),
         *("samples", "call", "doc", "signature", "view", "keeps_out", "sequence", "accumulates"),
+        *("wide", "results"),
     )
 
     def __init__(
@@ -233,9 +270,9 @@ class Function:
         name: str | None = None,
         rules: Mapping[str, Rule],
         check: Callable[..., dict[str, Any]] | None = None,
-        outputs: int = 1,
+        outputs: int | Sequence[str] = 1,
         takes: str = "any",
-        gives: str = "same",
+        gives: str | tuple[str, ...] = "same",
         promotes: Sequence[int] | None = None,
         broadcasts: bool = False,
         differentiable: bool = True,
@@ -243,6 +280,7 @@ class Function:
         prepare: bool = True,
         sequence: bool = False,
         accumulates: bool = False,
+        wide: bool = False,
         samples: Iterable[Sample] = (),
     ) -> None:
         # "from __future__ import annotations" leaves annotations as text: nothing is evaluated here
@@ -271,7 +309,12 @@ class Function:
         self.rules = tuple(rules.get(i) for i in self.inputs)
         self.specs = tuple(None if r is None else self._read(r) for r in self.rules)
         self.keeps_out = any(s is not None and s.out for s in self.specs)
-        self.check, self.outputs, self.takes, self.gives = check, outputs, takes, gives
+        self.check, self.takes, self.gives, self.wide = check, takes, gives, wide
+        self.results: Callable[..., Any] = _as_tuple
+        if isinstance(outputs, int):
+            self.outputs = outputs
+        else:
+            self.outputs, self.results = len(outputs), result_class(f"{_camel(self.name)}Result", outputs)
         self.promotes = tuple(range(len(self.inputs))) if promotes is None else tuple(promotes)
         self.broadcasts, self.differentiable = broadcasts, differentiable
         self.standard, self.prepare, self.samples = standard, prepare, tuple(samples)
@@ -315,11 +358,14 @@ class Function:
     @property
     def node_name(self) -> str:
         """How its node in the graph is shown: ``"MultiplyBackward"``."""
-        last = self.name.rpartition(".")[2].strip("_")
-        return "".join(part[:1].upper() + part[1:] for part in last.split("_")) + "Backward"
+        return f"{_camel(self.name)}Backward"
 
     def __repr__(self) -> str:
         return f"<polyad function {self.name!r} of {self.provider}>"
+
+
+def _as_tuple(*outputs: Any) -> tuple[Any, ...]:
+    return outputs
 
 
 class Call(Protocol[Result]):

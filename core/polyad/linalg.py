@@ -1,6 +1,7 @@
-"""Linear algebra beyond products: the standard's extension ``linalg``."""
+"""Linear algebra: the standard's extension ``linalg``, and what NumPy and PyTorch have beyond it."""
 
-from .ops.linalg import eigh, eigvalsh, matmul
+from .ops.decompositions import eigh, eigvalsh
 from .ops.manipulation import matrix_transpose
+from .ops.products import matmul
 
 __all__ = ["eigh", "eigvalsh", "matmul", "matrix_transpose"]

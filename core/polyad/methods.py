@@ -11,37 +11,35 @@ from typing import Any, Final
 from . import autograd
 from .dtypes import bool as bool_, complex64, complex128, float16, float32, float64, int32, int64
 from .errors import AutogradError
+from .function import FUNCTIONS
 from .graph import Handle
 from .operators import in_place, operator, power, reflected
-from .ops import elementwise as e, indexing as i, linalg as l, manipulation as m, reduction as r, transfer as t
+from .ops import elementwise as e, indexing as i, manipulation as m, products as p, transfer as t
 from .tensor import Tensor
 from .views import node_of
 
 __all__ = ["ALIASES", "IN_PLACE", "METHODS"]
 
+NOT_METHODS: Final = frozenset(
+    [
+        *("getitem", "slice_view", "setitem", "index_scatter", "copy"),  # what brackets and copy_ do
+        "where",  # PyTorch's method takes the condition second
+    ]
+)
+"""Functions of polyad that are no methods under their names."""
+
 METHODS: Final[dict[str, Any]] = {
     **{
-        name: getattr(e, name)
-        for name in (
-            *("add", "subtract", "multiply", "divide", "floor_divide", "remainder", "power", "negative", "positive"),
-            *("sign", "conj", "maximum", "minimum", "clip", "exp", "log", "log1p", "sqrt", "tanh", "sin", "cos"),
-            *("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"),
-            *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift", "bitwise_right_shift"),
-            *("bitwise_invert", "logical_and", "logical_or", "logical_xor", "logical_not"),
-            *("isfinite", "isinf", "isnan"),
-        )
+        name: made.call
+        for name, made in FUNCTIONS.items()
+        if made.inputs and not made.sequence and "." not in name and name not in NOT_METHODS
     },
-    "abs": e.abs_,
-    **{name: getattr(r, name) for name in ("mean", "var", "std", "argmax", "argmin")},
-    **{name: getattr(r, name + "_") for name in ("sum", "max", "min", "all", "any")},
-    **{name: getattr(m, name) for name in ("view", "flatten", "permute", "transpose", "squeeze", "expand_dims")},
-    **{name: getattr(m, name) for name in ("permute_dims", "broadcast_to", "expand")},
+    **{name: getattr(m, name) for name in ("view", "flatten", "permute", "transpose", "expand")},
     "reshape": m.reshape_method,
-    "matmul": l.matmul,
-    "nonzero": i.nonzero,
-    **{name: getattr(t, name) for name in ("astype", "to", "to_device", "clone", "detach", "detach_", "cpu")},
+    **{name: getattr(t, name) for name in ("astype", "to", "to_device", "detach_", "cpu")},
     **{name: getattr(t, name) for name in ("copy_", "fill_", "zero_", "contiguous", "is_contiguous")},
 }
+"""Every function of one array and more is a method too; and what only methods do."""
 
 ALIASES: Final = {
     "mul": "multiply",
@@ -206,9 +204,9 @@ for _symbol, _name in _OPERATORS.items():
 for _symbol, _name in _COMPARISONS.items():
     _bind(f"__{_symbol}__", operator(METHODS[_name].function))
 _bind("__pow__", power(e.power.function))
-_bind("__matmul__", operator(l.matmul.function))
-_bind("__rmatmul__", reflected(l.matmul.function))
-_bind("__imatmul__", in_place(l.matmul.function, "__imatmul__"))
+_bind("__matmul__", operator(p.matmul.function))
+_bind("__rmatmul__", reflected(p.matmul.function))
+_bind("__imatmul__", in_place(p.matmul.function, "__imatmul__"))
 _bind("__neg__", e.negative)
 _bind("__pos__", e.positive)
 _bind("__abs__", e.abs_)

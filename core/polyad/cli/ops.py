@@ -49,6 +49,7 @@ STYLES = {"own": "green", "plugin": "green", "library": "green", "body": "cyan",
 GIVES = {
     "same": "of the operands' dtype",
     "real": "real, of the operand's precision",
+    "complex": "complex, of the operand's precision",
     "given": "of the dtype asked for",
 }
 
@@ -208,7 +209,8 @@ def facts(function: Function) -> Table:
         table.add_row("", "also called", ", ".join(also))
     if function.inputs:
         table.add_row("", "dtypes", f"{function.takes}: {dtype_names(function.takes)}")
-        table.add_row("", "result", GIVES.get(function.gives, function.gives))
+        gives = [function.gives] if isinstance(function.gives, str) else function.gives
+        table.add_row("", "result", "; ".join(GIVES.get(g, g) for g in gives))
     if function.view is not None:
         table.add_row("", "memory", "a view: shows the elements of its operand")
     table.add_row("", "from", function.provider)

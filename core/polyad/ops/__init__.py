@@ -1,13 +1,42 @@
-"""The functions, one file a chapter of the array API standard. Each is defined in one place: record, rules, docs."""
+"""The functions, one file a chapter. Each function is defined in one place: record, rules, documentation, samples.
+
+A chapter's ``__all__`` lists what polyad has of it under its own name. Names that would hide Python's own inside the
+file end in an underscore there and are imported by name in ``polyad/__init__.py``.
+"""
 
 from __future__ import annotations
 
 from ..function import FUNCTIONS, Function
-from . import conversion, creation, elementwise, indexing, linalg, manipulation, random, reduction, transfer
+from . import (
+    conversion,
+    creation,
+    cumulative,
+    decompositions,
+    diagonals,
+    elementwise,
+    fft,
+    indexing,
+    joining,
+    manipulation,
+    norms,
+    products,
+    random,
+    reduction,
+    scatter,
+    sets,
+    solvers,
+    sorting,
+    statistics,
+    transfer,
+)
 
 __all__ = ["CHAPTERS"]
 
-CHAPTERS = (conversion, creation, elementwise, manipulation, indexing, reduction, linalg, transfer, random)
+CHAPTERS = (
+    *(conversion, creation, elementwise, manipulation, joining, diagonals, indexing, scatter),
+    *(reduction, statistics, cumulative, sorting, sets),
+    *(products, decompositions, solvers, norms, fft, transfer, random),
+)
 
 
 def _records(chapter: object) -> list[Function]:

@@ -15,7 +15,11 @@ from ..plugins import default_device, plugins
 from ..tensor import Tensor, wrap
 from .placement import DeviceLike, finished, place
 
-__all__ = ["NUMBERS", "asarray", "fit_numbers", "flatten_nested", "from_numpy", "tensor", "value_for"]
+__all__ = [
+    "asarray",
+    "from_numpy",
+    "tensor",
+]
 
 NUMBERS = (bool, int, float, complex)
 

@@ -14,6 +14,20 @@ from .arguments import as_shape
 from .conversion import NUMBERS, fit_numbers
 from .placement import DeviceLike, finished, place
 
+__all__ = [
+    "arange",
+    "empty",
+    "empty_like",
+    "eye",
+    "full",
+    "full_like",
+    "linspace",
+    "ones",
+    "ones_like",
+    "zeros",
+    "zeros_like",
+]
+
 
 def _maker(name: str, words: str, parameters: tuple[str, ...]) -> Any:
     """The record of a function without arrays; its kernel gets a shape or numbers, and the library's dtype."""

@@ -4,11 +4,56 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from ..dispatch import function
+from ..dispatch import facade, function
 from ..errors import DTypeError, ShapeError
 from ..function import XP, Fails, Sample
 from ..rules import is_complex
 from ..tensor import Tensor
+
+__all__ = [
+    "add",
+    "bitwise_and",
+    "bitwise_invert",
+    "bitwise_left_shift",
+    "bitwise_or",
+    "bitwise_right_shift",
+    "bitwise_xor",
+    "clip",
+    "conj",
+    "cos",
+    "divide",
+    "equal",
+    "exp",
+    "floor_divide",
+    "greater",
+    "greater_equal",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "less",
+    "less_equal",
+    "log",
+    "log1p",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "maximum",
+    "minimum",
+    "multiply",
+    "negative",
+    "not_equal",
+    "positive",
+    "power",
+    "real",
+    "remainder",
+    "sign",
+    "sin",
+    "sqrt",
+    "subtract",
+    "tanh",
+    "where",
+]
 
 Operand: TypeAlias = "Tensor | complex"
 """A tensor or a Python number."""
@@ -339,6 +384,7 @@ _clip_function = function(
 )(_clip)
 
 
+@facade(_clip_function)
 def clip(x: Tensor, /, min: Operand | None = None, max: Operand | None = None) -> Tensor:
     """Each element, moved to the nearest number between ``min`` and ``max``.
 
@@ -370,9 +416,6 @@ def clip(x: Tensor, /, min: Operand | None = None, max: Operand | None = None) -
     tensor([0.0000, 0.5000, 1.0000])
     """
     return _clip_function(x, min, max)  # type: ignore[no-any-return]
-
-
-clip.function = _clip_function.function  # type: ignore[attr-defined]
 
 
 # Exponentials and trigonometry ------------------------------------------------------------------------------

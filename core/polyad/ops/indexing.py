@@ -22,7 +22,9 @@ from ..tensor import Tensor, wrap
 from ..views import View, node_of, raw
 from .conversion import asarray, value_for
 
-__all__ = ["getitem", "setitem"]
+__all__ = [
+    "nonzero",
+]
 
 
 # From brackets to keys --------------------------------------------------------------------------------------

@@ -9,7 +9,9 @@ from ..errors import DeviceError
 from ..plugins import default_device, plugins
 from ..tensor import Tensor, wrap
 
-__all__ = ["DeviceLike", "device", "finished", "place"]
+__all__ = [
+    "device",
+]
 
 DeviceLike: TypeAlias = "Device | str | None"
 

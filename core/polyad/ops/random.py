@@ -12,7 +12,16 @@ from ..tensor import Tensor
 from .arguments import as_shape
 from .placement import DeviceLike, finished, place
 
-__all__ = ["Generator", "Source", "initial_seed", "manual_seed", "rand", "randint", "randn", "randperm", "seed"]
+__all__ = [
+    "Generator",
+    "initial_seed",
+    "manual_seed",
+    "rand",
+    "randint",
+    "randn",
+    "randperm",
+    "seed",
+]
 
 
 class Source(Protocol):

@@ -12,6 +12,14 @@ from ..rules import count, unreduce
 from ..tensor import Tensor
 from .arguments import Axis, Shape, normalize_axes, normalize_axis
 
+__all__ = [
+    "argmax",
+    "argmin",
+    "mean",
+    "std",
+    "var",
+]
+
 
 def reducing(name: str, *, empty: bool = True, **others: Any) -> Any:
     """Make the check of a reduction: its axes as a sorted tuple."""

@@ -19,6 +19,14 @@ from ..tensor import Tensor, not_a_tensor, wrap
 from ..views import View, node_of, raw
 from .conversion import value_for
 
+__all__ = [
+    "astype",
+    "clone",
+    "detach",
+    "to",
+    "to_device",
+]
+
 
 def _cast_back(g: Any, xp: Any, x_dtype: Any) -> Any:
     """A gradient in the type of the input; of a real input that became complex, the real part."""

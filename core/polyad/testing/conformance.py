@@ -30,7 +30,7 @@ from ..ops.placement import DeviceLike, place
 from ..tensor import Tensor
 from .comparison import assert_close, flat
 from .gradients import gradcheck, gradgradcheck
-from .samples import sample_arguments
+from .samples import matrices, sample_arguments
 
 __all__ = ["call_sample", "check_function", "expected_dtype"]
 
@@ -101,8 +101,8 @@ def record_of(function: Any) -> Function:
 def call_sample(function: Any, sample: Sample, arguments: Sequence[Any]) -> Any:
     """Call a function as a sample says.
 
-    Where the sample's domain is ``"symmetric"``, the function is called with the symmetric part of its arguments, so
-    that its derivative is one by independent entries.
+    Where the sample's domain is one of matrices (``"symmetric"``, ``"positive"``, ``"invertible"``), such matrices are
+    made of its square arguments first, so that the derivative is one by independent entries.
 
     Parameters
     ----------
@@ -123,21 +123,19 @@ def call_sample(function: Any, sample: Sample, arguments: Sequence[Any]) -> Any:
     tensor([2., 2.])
     """
     record = record_of(function)
-    args = list(arguments)
-    if sample.domain == "symmetric":
-        args = [
-            (x + x.mT) / 2 if isinstance(x, Tensor) and x.ndim >= 2 and x.shape[-1] == x.shape[-2] else x for x in args
-        ]
+    args = matrices(sample, arguments)
     return record.call(args, **sample.params) if record.sequence else record.call(*args, **sample.params)
 
 
-def expected_dtype(function: Any, arguments: Sequence[Any], **params: Any) -> DType | None:
+def expected_dtype(function: Any, arguments: Sequence[Any], output: int | None = None, **params: Any) -> DType | None:
     """The type that a function's result must have, by its record; the same on every backend.
 
     Parameters
     ----------
     function : callable or Function
     arguments : sequence of (Tensor, number or None)
+    output : int, optional
+        Which of several results.
     **params
         The function's parameters.
 
@@ -164,10 +162,13 @@ def expected_dtype(function: Any, arguments: Sequence[Any], **params: Any) -> DT
         if "floating" not in record.takes or common not in CATEGORIES["integer or bool"]:
             return None
         common = float32
-    if record.gives == "real":
+    gives = record.gives if isinstance(record.gives, str) else record.gives[output or 0]
+    if gives == "real":
         return {complex64: float32, complex128: float64}.get(common, common)
+    if gives == "complex":
+        return common if common.is_complex else promote_types(common, complex64)
     fixed = {"bool": bool_, "int64": int64}
-    return as_dtype(params["dtype"]) if record.gives == "given" else fixed.get(record.gives, common)
+    return as_dtype(params["dtype"]) if gives == "given" else fixed.get(gives, common)
 
 
 def _common_dtype(record: Function, arguments: Sequence[Any]) -> DType:
@@ -213,18 +214,10 @@ def _check_fails(record: Function, sample: Fails, device: Device) -> None:
 
 
 def _check_value(record: Function, sample: Sample, device: Device, reference: Reference | None) -> None:
-    """Compare float64 with the reference, float32 with float64, and types with the record."""
-    arguments = sample_arguments(sample, float64, device=device)
-    before = _numbers(arguments)
-    result = call_sample(record, sample, arguments)
-    after = _numbers(arguments)
-    if repr(before) != repr(after):  # as text, in which NaN equals NaN
-        raise AssertionError(f"the call changed its inputs: they were {before} and are {after}")
-    _check_dtype(record, sample, arguments, result, device)
-    if reference is not None:
-        hosts = [a.numpy() if isinstance(a, Tensor) else a for a in arguments]
-        expected = reference(hosts, **sample.params) if record.sequence else reference(*hosts, **sample.params)
-        _compare(result, expected, "the value")
+    """Compare float64 and complex128 with the reference, float32 with float64, and types with the record."""
+    if reference is not None and complex128 in CATEGORIES[record.takes] and complex128 in device.native:
+        _check_value_in(complex128, record, sample, device, reference)
+    result = _check_value_in(float64, record, sample, device, reference)
     if float32 not in CATEGORIES[record.takes]:
         return
     coarse = sample_arguments(sample, float32, device=device)
@@ -232,6 +225,22 @@ def _check_value(record: Function, sample: Sample, device: Device, reference: Re
     _check_dtype(record, sample, coarse, single, device)
     if record.gives == "same":
         _compare(single, result, "the value in float32, against float64,", rtol=1e-4, atol=1e-5)
+
+
+def _check_value_in(dtype: DType, record: Function, sample: Sample, device: Device, reference: Reference | None) -> Any:
+    """Compare a value with the reference's, and see that the inputs are unchanged. Gives the value."""
+    arguments = sample_arguments(sample, dtype, device=device)
+    before = _numbers(arguments)
+    result = call_sample(record, sample, arguments)
+    after = _numbers(arguments)
+    if repr(before) != repr(after):  # as text, in which NaN equals NaN
+        raise AssertionError(f"the call changed its inputs: they were {before} and are {after}")
+    _check_dtype(record, sample, arguments, result, device)
+    if reference is not None:
+        hosts = [a.numpy() if isinstance(a, Tensor) else a for a in matrices(sample, arguments)]
+        expected = reference(hosts, **sample.params) if record.sequence else reference(*hosts, **sample.params)
+        _compare(result, expected, f"the value in {dtype.name}")
+    return result
 
 
 def _numbers(arguments: Sequence[Any]) -> list[Any]:
@@ -251,8 +260,8 @@ def _compare(result: Any, expected: Any, what: str, rtol: float = 1e-7, atol: fl
 
 
 def _check_dtype(record: Function, sample: Sample, arguments: Sequence[Any], result: Any, device: Device) -> None:
-    wanted = expected_dtype(record, arguments, **sample.params)
-    for y in _tensors(result):
+    for i, y in enumerate(_tensors(result)):
+        wanted = expected_dtype(record, arguments, i if record.outputs > 1 else 0, **sample.params)
         if not isinstance(y, Tensor):
             raise AssertionError(f"the result is no tensor but a {type(y).__name__}")
         if y.device is not device:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ..dtypes import DType, DTypeLike, as_dtype, bool as bool_, complex64, complex128, float64, int64
 from ..function import Sample
 from ..ops.conversion import flatten_nested, tensor
+from ..ops.creation import eye
 from ..ops.placement import DeviceLike, place
 from ..tensor import Tensor, wrap
 
-__all__ = ["from_numbers", "sample_arguments"]
+__all__ = ["from_numbers", "matrices", "sample_arguments"]
 
 _DOMAIN: Final = (-2.0, 2.0)
 
@@ -61,8 +63,7 @@ def sample_arguments(
     for position, array in enumerate(sample.arrays):
         if isinstance(array, tuple):
             found = _drawn(array, sample.domain, wanted, random.Random(f"{seed}/{position}/{array}/{sample!r}"))
-            x = from_numbers(*found, array, where)
-            made.append(_symmetric(x) if sample.domain == "symmetric" else x)
+            made.append(from_numbers(*found, array, where))
         elif isinstance(array, list):
             made.append(tensor(array, dtype=_literal_dtype(array, wanted), device=where))
         else:
@@ -109,5 +110,25 @@ def _literal_dtype(array: list[Any], dtype: DType) -> DType:
     return int64 if int in kinds else bool_
 
 
-def _symmetric(x: Tensor) -> Tensor:
-    return ((x + x.mT) / 2).clone()
+def _positive(x: Tensor) -> Tensor:
+    return x @ x.mT.conj() + _identity(x)
+
+
+def _identity(x: Tensor) -> Tensor:
+    return eye(x.shape[-1], dtype=x.dtype, device=x.device)
+
+
+_MATRICES: Final[dict[str, Callable[[Tensor], Tensor]]] = {
+    "symmetric": lambda x: (x + x.mT.conj()) / 2,
+    "positive": _positive,
+    "invertible": lambda x: x + 2 * x.shape[-1] * _identity(x),
+}
+"""Domains of square matrices: how one is made of independent entries, by which it is differentiated."""
+
+
+def matrices(sample: Sample, arguments: Sequence[Any]) -> list[Any]:
+    """Make matrices of a sample's domain out of its arguments, differentiably: what its function is called with."""
+    make = _MATRICES.get(sample.domain) if isinstance(sample.domain, str) else None
+    if make is None:
+        return list(arguments)
+    return [make(x) if isinstance(x, Tensor) and x.ndim >= 2 and x.shape[-1] == x.shape[-2] else x for x in arguments]
