@@ -12,6 +12,7 @@ import polyad as ad
 from polyad.backend import Backend
 from polyad.dtypes import ALL, INTEGER_RANGE, DType, as_dtype
 from polyad.errors import DTypeError
+from polyad_numpy.backend import NumPyBackend
 
 # The array API standard's tables (section "Type Promotion Rules"), as they stand there: rows meet columns ----------
 
@@ -208,10 +209,37 @@ def test_type_asked_for_is_the_type_given(backend: Backend) -> None:
 
 
 def test_type_that_the_backend_lacks() -> None:
-    with pytest.raises(DTypeError, match="backend 'numpy' has no bfloat16; it has bool, int8"):
-        ad.zeros(2, dtype=ad.bfloat16, backend="numpy")
-    with pytest.raises(DTypeError, match="backend 'numpy' has no bfloat16"):
-        ad.ones(2, backend="numpy").to(ad.bfloat16)
+    class Narrow(NumPyBackend):
+        name = "narrow"
+        dtypes = {d: n for d, n in NumPyBackend.dtypes.items() if d is not ad.bfloat16}
+
+    (device,) = Narrow().devices
+    with pytest.raises(DTypeError, match="backend 'narrow' has no bfloat16; it has bool, int8"):
+        ad.zeros(2, dtype=ad.bfloat16, device=device)
+    with pytest.raises(DTypeError, match="backend 'narrow' has no bfloat16"):
+        ad.ones(2, device=device).to(ad.bfloat16)
+
+
+@pytest.mark.parametrize("dtype", [ad.float16, ad.bfloat16], ids=lambda d: d.name)
+def test_half_precision_stays_what_it_is(backend: Backend, dtype: DType) -> None:
+    if dtype not in backend.dtypes:
+        pytest.skip(f"the backend has no {dtype.name}, and refuses it: test_type_that_the_backend_lacks")
+    x = ad.tensor([0.5, 1.0, 3.0], dtype=dtype, requires_grad=True)
+    for y in (x + 1.5, 1.5 - x, x * 3, x**0.5, x / 2.0, ad.maximum(x, 0.1), ad.clip(x, 0.1), x.mean(), x.var(), x @ x):
+        assert y.dtype is dtype
+        y.sum().backward()
+        assert x.grad is not None
+        assert x.grad.dtype is dtype
+        (g,) = ad.autograd.grad((x * 1.5).tanh().mean(), x)
+        assert g.dtype is dtype
+    # a number is rounded to the type before it is compared
+    tenth = ad.tensor([0.1], dtype=dtype)
+    assert (tenth == 0.1).all()
+    assert not (tenth > 0.1).any()
+    with ad.no_grad():
+        x.mul_(1.5).add_(x)
+    assert x.dtype is dtype
+    assert x.tolist() == [1.5, 3.0, 9.0]
 
 
 def test_complex_does_not_lose_its_imaginary_part(backend: Backend) -> None:

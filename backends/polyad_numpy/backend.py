@@ -7,6 +7,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import ml_dtypes
 import numpy as np
 
 from polyad import dtypes
@@ -15,9 +16,9 @@ from polyad.keys import ARRAY, python_key
 
 from .random import NumPySource
 
-for _name in dtypes.BY_NAME:
-    if _name != "bfloat16":
-        dtypes.BY_NAME[_name].dtype = np.dtype(_name)
+NATIVE = {d: np.dtype(ml_dtypes.bfloat16 if d is dtypes.bfloat16 else d.name) for d in dtypes.ALL}
+for _dtype, _native in NATIVE.items():
+    _dtype.dtype = _native
 
 
 def _sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -121,7 +122,8 @@ class NumPyBackend(Backend):
     xp = np
     array = np.ndarray
     array_types = (np.ndarray,)
-    dtypes = {d: np.dtype(d.name) for d in dtypes.ALL if d is not dtypes.bfloat16}  # noqa: RUF012 - never written
+    strong: ClassVar[frozenset[Any]] = frozenset([dtypes.bfloat16])
+    dtypes = NATIVE
 
     kernels = {  # noqa: RUF012 - never written
         "sum": _sum,

@@ -60,13 +60,14 @@ class Device:
             name: frozenset(native for d, native in backend.dtypes.items() if d in types)
             for name, types in CATEGORIES.items()
         }
-        floating = [n for d, n in backend.dtypes.items() if d.is_differentiable]
-        complex_ = [n for d, n in backend.dtypes.items() if d.is_complex]
+        weak = [(d, n) for d, n in backend.dtypes.items() if d not in backend.strong]
+        floating = [n for d, n in weak if d.is_differentiable]
+        complex_ = [n for d, n in weak if d.is_complex]
         # The native types that a Python number joins without any change; others take the careful path.
         self.weak: dict[Any, frozenset[Any]] = {
             float: frozenset(floating),
             int: frozenset(floating),
-            bool: frozenset(self.dtypes),
+            bool: frozenset(n for _, n in weak),
             complex: frozenset(complex_),
         }
 
@@ -216,6 +217,8 @@ class Backend:
         ``function name -> kernel`` that op plugins bring for this backend; filled when they load.
     writable : bool
         Whether arrays can be written in place. Where not, a write makes a new array.
+    strong : set of DType
+        The types that the library does not keep when one of Python's numbers joins an array of them.
     is_host : bool
         Whether its arrays are what others exchange through host memory: NumPy's.
 
@@ -229,6 +232,7 @@ class Backend:
     name: ClassVar[str]
     writable: ClassVar[bool] = True
     is_host: ClassVar[bool] = False
+    strong: ClassVar[frozenset[DType]] = frozenset()
     xp: Any
     array: type
     array_types: tuple[type, ...]

@@ -158,12 +158,13 @@ def _promoted(made: Function, args: list[Any], device: Device) -> list[Any]:
             common = float32
         else:
             raise DTypeError(f"{made.name} takes {made.takes} arrays; got {common.name}")
+    weak = CATEGORIES["floating"] - device.backend.strong
     for i in joined:
         arg = args[i]
         if isinstance(arg, Tensor):
             if arg.dtype is not common:
                 args[i] = astype(arg, common)
-        elif len(tensors) == 0 or type(arg) in (bool, complex) or common not in CATEGORIES["floating"]:
+        elif not tensors or type(arg) in (bool, complex) or common not in weak:
             args[i] = constant(arg, common, device)
     return args
 

@@ -21,7 +21,7 @@ from .graph import Node, Output, check_guards, specs_of
 from .rules import sum_to
 from .tensor import Tensor, require_gradient, wrap
 
-__all__ = ["accumulate", "enter", "leave", "propagate"]
+__all__ = ["accumulate", "as_type", "enter", "leave", "propagate"]
 
 
 def lifted(node: Node, kept: Sequence[Any]) -> tuple[Any, ...]:
@@ -269,6 +269,14 @@ def _call_hooks(hooks: Sequence[Any], g: Any, device: Device) -> Any:
     return g
 
 
+def as_type(g: Any, tensor: Tensor, device: Device) -> Any:
+    """Bring a raw gradient to its tensor's type, where a rule's numbers made it a wider one (see `Backend.strong`)."""
+    native = views.raw(tensor).dtype
+    if g.dtype is native or device.dtypes[native] not in device.backend.strong:
+        return g
+    return device.kernels[FUNCTIONS["astype"]](g, dtype=native)
+
+
 def accumulate(gradients: dict[Any, Any], create_graph: bool) -> None:
     """Add gradients to the leaves they belong to."""
     for edge in gradients:
@@ -283,6 +291,7 @@ def accumulate(gradients: dict[Any, Any], create_graph: bool) -> None:
             continue
         if type(g) is not device.array:
             g = device.asarray(g)
+        g = as_type(g, leaf, device)
         if leaf._grad is not None:
             with no_grad():
                 leaf._grad.add_(leave(g, device))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import views
-from ..engine import accumulate, enter, leave, propagate
+from ..engine import accumulate, as_type, enter, leave, propagate
 from ..errors import AutogradError, DTypeError, OperandError, ShapeError
 from ..grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from ..graph import AccumulateGrad
@@ -233,7 +233,7 @@ def grad(
         for i, (x, edge) in enumerate(zip(xs, edges, strict=True)):
             g = found.get(edge)
             if g is not None:
-                made = leave(g, x._device)
+                made = leave(g if create_graph else as_type(g, x, x._device), x._device)
                 if not create_graph:
                     made._data = x._device.backend.owned(made._data, True)
                 results.append(made)
