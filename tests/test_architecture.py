@@ -30,7 +30,7 @@ LAYERS = [
     ["calls"],
     ["dispatch", "operators"],
     ["ops"],
-    ["linalg", "fft", "autograd"],
+    ["linalg", "fft", "namespace", "autograd"],
     ["methods"],
     ["__init__"],
     ["testing", "cli"],
@@ -145,7 +145,7 @@ INTERFACE = {
 def test_backends_import_the_backend_interface(path: Path) -> None:
     package = path.relative_to(BACKENDS).parts[0]
     own = {
-        "polyad_numpy": {"numpy"},
+        "polyad_numpy": {"numpy", "ml_dtypes"},
         "polyad_jax": {"numpy", "jax", "jaxlib"},
         "polyad_cupy": {"numpy", "cupy", "cupyx"},
     }

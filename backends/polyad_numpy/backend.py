@@ -179,6 +179,15 @@ class NumPyBackend(Backend):
         native = array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
         return np.array(native, order="C") if copy or not native.flags.writeable else native
 
+    def from_dlpack(self, array: Any, copy: bool | None) -> Any:
+        """Share the memory, unless it may only be read: then a copy, which can be written."""
+        found = np.from_dlpack(array, copy=copy)
+        if found.flags.writeable:
+            return found
+        if copy is False:
+            raise BufferError("its memory is read-only")
+        return found.copy()
+
     def to_host(self, array: Any) -> Any:
         """Give the array itself."""
         return array

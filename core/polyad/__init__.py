@@ -57,13 +57,16 @@ from .function import (
     Function as Function,
     Sample as Sample,
 )
+from .namespace import API_VERSION, NamespaceInfo
 from .ops.conversion import *
 from .ops.creation import *
 from .ops.cumulative import *
+from .ops.data_types import *
 from .ops.diagonals import *
 from .ops.elementwise import *
 from .ops.elementwise import abs_
 from .ops.indexing import *
+from .ops.interchange import *
 from .ops.joining import *
 from .ops.manipulation import *
 from .ops.placement import *
@@ -92,6 +95,8 @@ if TYPE_CHECKING:
     from . import autograd as autograd, linalg as linalg, testing as testing
 
 __version__ = "0.1.0"
+__array_api_version__ = API_VERSION
+__array_namespace_info__ = NamespaceInfo
 
 abs, all, any, max, min, sum = abs_, all_, any_, max_, min_, sum_
 

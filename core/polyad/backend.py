@@ -304,6 +304,16 @@ class Backend:
         """Give the values as a NumPy array, sharing memory where the library can."""
         raise NotImplementedError
 
+    def from_dlpack(self, array: Any, copy: bool | None) -> Array:
+        """Take another library's array through DLPack; by default sharing its memory where both allow.
+
+        Raises
+        ------
+        BufferError, RuntimeError, TypeError, ValueError
+            As the library does, if it cannot.
+        """
+        return self.xp.from_dlpack(array, copy=copy)
+
     def move(self, array: Array, source: Device, target: Device) -> Array:
         """Bring an array from one device of this backend to another, or to another backend's."""
         return target.backend.from_host(self.to_host(array), target, copy=not self.writable or source is target)

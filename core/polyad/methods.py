@@ -13,8 +13,9 @@ from .dtypes import bool as bool_, complex64, complex128, float16, float32, floa
 from .errors import AutogradError
 from .function import FUNCTIONS
 from .graph import Handle
+from .namespace import array_namespace
 from .operators import in_place, operator, power, reflected
-from .ops import elementwise as e, indexing as i, manipulation as m, products as p, transfer as t
+from .ops import elementwise as e, indexing as i, interchange, manipulation as m, products as p, transfer as t
 from .tensor import Tensor
 from .views import node_of
 
@@ -227,6 +228,9 @@ for _name, _dtype in {
     "cdouble": complex128,
 }.items():
     _bind(_name, _converter(_name, _dtype))
+_bind("__array_namespace__", array_namespace)
+_bind("__dlpack__", interchange.dlpack)
+_bind("__dlpack_device__", interchange.dlpack_device)
 _bind("type_as", type_as)
 _bind("backward", backward)
 _bind("register_hook", register_hook)

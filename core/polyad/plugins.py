@@ -92,6 +92,10 @@ class Plugins:
         """Names of all discovered backends, loaded or not."""
         return sorted({*self.entries(BACKENDS), *self._backends})
 
+    def loaded_devices(self) -> list[Device]:
+        """List the devices of the backends that are loaded."""
+        return [d for b in self._backends.values() for d in b.devices]
+
     def plugin_names(self) -> list[str]:
         """Names of the op plugins that may load: all discovered, or those that ``POLYAD_PLUGINS`` lists.
 
@@ -393,10 +397,10 @@ class use_backend:  # noqa: N801 - reads as a statement
 
     Parameters
     ----------
-    backend : str
-        A backend's name.
+    backend : str or Device
+        A backend's name; or a device, such as ``x.device``.
     device : str, optional
-        One of its devices; its first without it.
+        One of the backend's devices; its first without it.
 
     Raises
     ------
@@ -414,9 +418,12 @@ class use_backend:  # noqa: N801 - reads as a statement
     'numpy'
     """
 
-    def __init__(self, backend: str, device: str | None = None) -> None:
-        made = plugins.backend(backend)
-        self._device = made.device_for(device) if device is not None else made.devices[0]
+    def __init__(self, backend: str | Device, device: str | None = None) -> None:
+        if isinstance(backend, Device):
+            self._device = backend
+        else:
+            made = plugins.backend(backend)
+            self._device = made.device_for(device) if device is not None else made.devices[0]
         self._tokens: list[Token[Device | None]] = []
 
     def __enter__(self) -> Device:

@@ -11,11 +11,13 @@ from . import (
     conversion,
     creation,
     cumulative,
+    data_types,
     decompositions,
     diagonals,
     elementwise,
     fft,
     indexing,
+    interchange,
     joining,
     manipulation,
     norms,
@@ -36,6 +38,7 @@ CHAPTERS = (
     *(conversion, creation, elementwise, manipulation, joining, diagonals, indexing, scatter),
     *(reduction, statistics, cumulative, sorting, sets),
     *(products, decompositions, solvers, norms, fft, transfer, random),
+    *(data_types, interchange),
 )
 
 

@@ -266,10 +266,15 @@ def asarray(
     data = _copied(obj, where, dtype, bool(copy))
     if copy is False and data is not obj:
         raise ArgumentError(f"asarray: this array needs a copy to be on {where.where}, and copy=False forbids it")
+    return finished(data, where, False) if copy else adopted(data, where)
+
+
+def adopted(data: Any, where: Device) -> Tensor:
+    """Wrap an array whose memory others have too: it keeps its order, so that it stays shared."""
     out = wrap(where.asarray(data), where)
-    strides = where.backend.strides(out._data) if not copy else None
+    strides = where.backend.strides(out._data)
     if strides is not None and strides != views.row_major(out.shape):
-        views.share(out, strides)  # memory from outside keeps its order: it stays shared
+        views.share(out, strides)
     return out
 
 
