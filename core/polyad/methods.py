@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from . import autograd
+from .array_protocols import array_function, array_ufunc
 from .dtypes import bool as bool_, complex64, complex128, float16, float32, float64, int32, int64
 from .errors import AutogradError
 from .function import FUNCTIONS
@@ -229,6 +230,8 @@ for _name, _dtype in {
 }.items():
     _bind(_name, _converter(_name, _dtype))
 _bind("__array_namespace__", array_namespace)
+_bind("__array_ufunc__", array_ufunc)
+_bind("__array_function__", array_function)
 _bind("__dlpack__", interchange.dlpack)
 _bind("__dlpack_device__", interchange.dlpack_device)
 _bind("type_as", type_as)

@@ -75,7 +75,6 @@ class Tensor(Methods):
     _grad: Tensor | None
 
     # An array of another library on the left of an operator leaves it to the tensor on the right
-    __array_ufunc__ = None
     __array_priority__ = 1000
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
