@@ -57,7 +57,7 @@ def test_info(backend: Backend) -> None:
         "indexing": ad.int64,
     }
     assert ad.zeros(1).dtype is info.default_dtypes()["real floating"]
-    assert set(info.dtypes().values()) == set(backend.dtypes)
+    assert set(info.dtypes().values()) == set(backend.dtypes) - {ad.float16, ad.bfloat16}
     assert info.dtypes(kind="complex floating") == {"complex64": ad.complex64, "complex128": ad.complex128}
     assert set(info.dtypes(device="cpu", kind=("bool", ad.int8))) == {"bool", "int8"} or backend.name == "cupy"
 

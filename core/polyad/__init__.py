@@ -92,7 +92,7 @@ from .tensor import (
 )
 
 if TYPE_CHECKING:
-    from . import autograd as autograd, linalg as linalg, testing as testing
+    from . import autograd as autograd, fft as fft, linalg as linalg, testing as testing
 
 __version__ = "0.1.0"
 __array_api_version__ = API_VERSION
@@ -120,11 +120,14 @@ def is_tensor(obj: Any) -> Any:
     return isinstance(obj, Tensor)
 
 
+_SUBMODULES = ("autograd", "fft", "hookspecs", "linalg", "testing")
+
+
 def __getattr__(name: str) -> Any:
     """Load what is not needed at once: submodules, and what plugins add under their names."""
     if name.startswith("__"):
         raise AttributeError(f"module 'polyad' has no attribute {name!r}")
-    if name in ("autograd", "linalg", "testing", "hookspecs"):
+    if name in _SUBMODULES:
         import importlib
 
         return importlib.import_module(f"polyad.{name}")
@@ -132,4 +135,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), "autograd", "linalg", "testing", *plugins.plugin_names()})
+    return sorted({*globals(), *_SUBMODULES, *plugins.plugin_names()})

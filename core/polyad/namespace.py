@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from .backend import Device
-from .dtypes import ALL, DType, complex64, float32, int64
+from .dtypes import ALL, DType, bfloat16, complex64, float16, float32, int64
 from .errors import ArgumentError
 from .ops.data_types import isdtype
 from .ops.placement import DeviceLike, place
@@ -52,14 +52,18 @@ class NamespaceInfo:
         return {"real floating": float32, "complex floating": complex64, "integral": int64, "indexing": int64}
 
     def dtypes(self, *, device: DeviceLike = None, kind: Any = None) -> dict[str, DType]:
-        """Give the types that a device has, by name, all or those of a kind (see `polyad.isdtype`)."""
-        native = (self.default_device() if device is None else place(device)).native
-        return {d.name: d for d in ALL if d in native and (kind is None or isdtype(d, kind))}
+        """Give the types that a device has, by name, all or those of a kind (see `polyad.isdtype`).
 
-    def devices(self) -> list[Device]:
+        Of the types that the standard knows: float16 and bfloat16 are not among them.
+        """
+        native = (self.default_device() if device is None else place(device)).native
+        known = [d for d in ALL if d in native and d not in (float16, bfloat16)]
+        return {d.name: d for d in known if kind is None or isdtype(d, kind)}
+
+    def devices(self) -> tuple[Device, ...]:
         """Give the devices of the loaded backends, the default one first."""
         first = self.default_device()
-        return [first, *(d for d in plugins.loaded_devices() if d is not first)]
+        return first, *(d for d in plugins.loaded_devices() if d is not first)
 
 
 class DeviceNamespace(ModuleType):
