@@ -14,8 +14,10 @@ __all__ = [
     "DTypeError",
     "DeviceError",
     "IndexOutOfRangeError",
+    "LinAlgError",
     "OperandError",
     "PluginError",
+    "PluginNotInstalledError",
     "ShapeError",
 ]
 
@@ -40,6 +42,10 @@ class DTypeError(PolyadError, TypeError):
     """A data type that the function or the backend does not take."""
 
 
+class LinAlgError(PolyadError, ValueError):
+    """A matrix for which the result does not exist: singular, or not positive definite. Also ``linalg.LinAlgError``."""
+
+
 class IndexOutOfRangeError(PolyadError, IndexError):
     """An index or axis outside its valid range."""
 
@@ -54,6 +60,10 @@ class BackendError(PolyadError, RuntimeError):
 
 class PluginError(PolyadError, RuntimeError):
     """A plugin failed to load, or claims a name that is taken."""
+
+
+class PluginNotInstalledError(PluginError):
+    """The library that a plugin is for is not installed; the message gives the line that installs it."""
 
 
 class AutogradError(PolyadError, RuntimeError):
