@@ -18,6 +18,7 @@ CALLS: dict[str, Callable[[Any, Any], Any]] = {
     "add": np.add,
     "subtract": np.subtract,
     "multiply": np.multiply,
+    "multiply by a list": lambda x, y: np.multiply(x, [1.0, 2.0]),
     "divide": np.divide,
     "power": np.power,
     "maximum": np.maximum,

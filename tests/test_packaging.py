@@ -45,7 +45,7 @@ def test_metadata(project: dict[str, Any]) -> None:
     found = metadata("polyad")
     assert found["Version"] == ad.__version__
     assert found["License-Expression"] == "BSD-3-Clause"
-    assert {"jax", "cuda12", "cuda13", "demo", "test", "docs", "bench"} == set(found.get_all("Provides-Extra") or ())
+    assert {"jax", "cuda12", "cuda13", "demo", "einops", "test", "docs", "bench"} == set(found.get_all("Provides-Extra") or ())
     assert (ROOT / "LICENSE").read_text().startswith("BSD 3-Clause License")
     lowest = project["project"]["requires-python"].removeprefix(">=")
     pythons = [c.rpartition(" ")[2] for c in project["project"]["classifiers"] if re.search(r":: 3\.\d+$", c)]

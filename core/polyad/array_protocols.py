@@ -13,6 +13,7 @@ from typing import Any, Final
 from .errors import ArgumentError, AutogradError, OperandError
 from .function import FUNCTIONS
 from .ops import manipulation, products
+from .ops.conversion import asarray
 from .plugins import plugins
 from .tensor import Tensor
 
@@ -93,7 +94,8 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **kwargs: A
             raise ArgumentError(f"{shown}: {key}={value!r:.40} is not supported for tensors; use polyad's functions")
     if any(_has_own_protocol(x) for x in inputs):
         return NotImplemented
-    result = _called(name, shown, method, inputs, options)
+    operands = [asarray(x, device=self.device) if isinstance(x, (list, tuple)) else x for x in inputs]
+    result = _called(name, shown, method, operands, options)
     if dtype is not None:
         result = FUNCTIONS["astype"].call(result, dtype)
     return result if out is None else _written(shown, result, out[0])

@@ -13,13 +13,13 @@ from functools import lru_cache
 from typing import Any, Final
 
 from . import views
-from .careful import SCALARS, astype, careful, named, no_operand, with_defaults
+from .careful import SCALARS, astype, careful, finish, named, no_operand, with_defaults
 from .dtypes import as_dtype
 from .errors import OperandError, ShapeError
-from .function import ARRAY, FUNCTIONS, NAMESPACE, OUT, Function
+from .function import ARRAY, FUNCTIONS, NAMESPACE, OUT, TENSORS, Function
 from .grad_mode import recording
 from .graph import Node, Version, guards_of, new, next_sequence, record
-from .tensor import Tensor, wrap
+from .tensor import Tensor
 from .views import Root, node_of, raw
 
 __all__ = ["binary_operator", "specialise"]
@@ -45,9 +45,7 @@ def specialise(made: Function) -> Callable[..., Any]:
             return _binary(made, lambda a, b: careful(made, (a, b), NO_PARAMS))
     if simple and made.params and len(made.inputs) == 1:
         return _parametrised(made)
-    if (simple or (made.outputs > 1 and not made.variadic and not made.differentiable)) and made.promotes:
-        return _several(made)
-    return _general(made)
+    return _several(made)
 
 
 def binary_operator(made: Function) -> Callable[..., Any]:
@@ -282,75 +280,17 @@ def _parametrised(made: Function) -> Callable[..., Any]:
 
 
 def _several(made: Function) -> Callable[..., Any]:
-    """Several arrays or numbers, of which the last ones may be left out, with or without parameters."""
+    """Any number of arrays or numbers, given one by one or as one sequence, with or without parameters.
+
+    Functions of several outputs, and those whose derivative follows from their body, are among these.
+    """
     names, count, required = tuple(made.params), len(made.inputs), made.required
-    promotes, leading = frozenset(made.promotes), made.promotes[0]
+    variadic, sequence, last = made.variadic, made.sequence, len(made.inputs) - 1
+    promotes, leading = frozenset(made.promotes), made.promotes[0] if made.promotes else 0
     same, differentiable, takes = made.gives == "same", made.differentiable, made.takes
     check: Callable[..., dict[str, Any]] = made.check or (lambda *shapes, **params: with_defaults(made, params))
-    remembered, several = _remembering(check), made.outputs > 1
-
-    def call(*args: Any, **params: Any) -> Any:
-        if params or len(args) > count:
-            params = named(made, names, args[count:], params)
-            args = args[:count]
-        try:
-            device, dtype = args[leading]._device, args[leading]._data.dtype
-            if len(args) < required or dtype not in device.accepted[takes]:
-                raise Unusual
-            values: list[Any] = []
-            edges: list[Any] = []
-            shapes: list[Any] = []
-            for i, x in enumerate(args):
-                kind = type(x)
-                if kind is float or kind is int:
-                    if i not in promotes or dtype not in device.weak[kind]:
-                        raise Unusual
-                    data, edge, shape = x, None, ()
-                elif x is None and i >= required:
-                    data = edge = shape = None
-                else:
-                    data, edge = x._data, x._node
-                    if x._device is not device or (i in promotes and data.dtype is not dtype):
-                        raise Unusual
-                    shape = data.shape
-                values.append(data)
-                edges.append(edge)
-                shapes.append(shape)
-            if len(args) < count:
-                args += (None,) * (count - len(args))
-                values += [None] * (count - len(values))
-                edges += [None] * (count - len(edges))
-                shapes += [None] * (count - len(shapes))
-            try:
-                merged = remembered(*shapes, **params)
-            except TypeError:
-                merged = check(*shapes, **params)
-            result = device.kernels[made](*values, **merged)
-            if several:
-                return made.results(*[wrap(device.asarray(r), device) for r in result])
-            if same and result.dtype is not dtype:
-                raise Unusual
-        except Exception:
-            return careful(made, args, params)
-        if type(result) is not device.array:
-            result = device.asarray(result)
-        elif result is values[0]:
-            result = device.backend.copy(result)
-        out: Any = new(Tensor)
-        out._data, out._device = result, device
-        out._version = out._storage = out._grad = out._node = None
-        if differentiable and edges != [None] * count and recording():
-            out._node = record(made, device, args, values, tuple(edges), merged, result, out)
-        return out
-
-    return call
-
-
-def _general(made: Function) -> Callable[..., Any]:
-    """Any number of arrays, with or without parameters, rules and several outputs."""
-    names = tuple(made.params)
-    count = len(made.inputs)
-    variadic, sequence = made.variadic, made.sequence
+    remembered, several = _remembering(check), made.outputs != 1
+    body = made.body if differentiable and not made.has_rules else None
 
     def call(*args: Any, **params: Any) -> Any:
         if sequence:
@@ -362,12 +302,70 @@ def _general(made: Function) -> Callable[..., Any]:
             args = tuple(args[0])
             if not args:
                 raise ShapeError(f"{made.name}: got an empty sequence; expected at least one tensor")
-        elif variadic:
-            params = named(made, names, (), params)
+        elif params or (len(args) > count and not variadic):
+            params = named(made, names, () if variadic else args[count:], params)
+            args = args if variadic else args[:count]
+        try:
+            device, dtype = args[leading]._device, args[leading]._data.dtype
+            if len(args) < required or dtype not in device.accepted[takes]:
+                raise Unusual
+            values: list[Any] = []
+            edges: list[Any] = []
+            shapes: list[Any] = []
+            recorded = False
+            for i, x in enumerate(args):
+                kind = type(x)
+                joins = i in promotes if i < last else last in promotes
+                if kind is float or kind is int:
+                    if not joins or dtype not in device.weak[kind]:
+                        raise Unusual
+                    data, edge, shape = x, None, ()
+                elif x is None and i >= required:
+                    data = edge = shape = None
+                else:
+                    data, edge = x._data, x._node
+                    if x._device is not device or (joins and data.dtype is not dtype):
+                        raise Unusual
+                    shape = data.shape
+                    if edge is not None:
+                        recorded = True
+                values.append(data)
+                edges.append(edge)
+                shapes.append(shape)
+            if len(args) < count:
+                missing = count - len(args)
+                args += (None,) * missing
+                values += [None] * missing
+                edges += [None] * missing
+                shapes += [None] * missing
+            try:
+                merged = remembered(*shapes, **params)
+            except TypeError:
+                merged = check(*shapes, **params)
+            recorded = recorded and differentiable and recording()
+            if recorded and body is not None:
+                outs = body(TENSORS, *((list(args),) if sequence else args), **merged)
+                return made.results(*outs) if several else outs
+            result = device.kernels[made](*((values,) if sequence else values), **merged)
+            if several:
+                return finish(made, device, args, values, tuple(edges) if recorded else None, merged, result)
+            if same and result.dtype is not dtype:
+                raise Unusual
+        except Exception:
+            return careful(made, args, params)
+        if type(result) is not device.array:
+            result = device.asarray(result)
         else:
-            params = named(made, names, args[count:], params)
-            args = args[:count]
-        return careful(made, args, params)
+            for data in values:
+                if result is data:  # a kernel with nothing to do: two tensors must not share memory unawares
+                    result = device.backend.copy(result)
+                    break
+        out: Any = new(Tensor)
+        out._data, out._device = result, device
+        out._version = out._storage = out._grad = out._node = None
+        if recorded:
+            out._node = record(made, device, args, values, tuple(edges), merged, result, out)
+        return out
 
     return call
 

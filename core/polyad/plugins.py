@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .backend import Backend, Device, Kernel
-from .errors import BackendError, BackendNotInstalledError, PluginError, PolyadError
+from .errors import BackendError, BackendNotInstalledError, PluginError, PluginNotInstalledError, PolyadError
 from .function import FUNCTIONS
 from .scoped import scoped
 
@@ -237,6 +237,8 @@ class Plugins:
                 if key in own and key not in FUNCTIONS:  # those in FUNCTIONS it checks itself
                     raise PluginError(f"polyad itself has the name {key!r}, and {origin} brings it again")
             FUNCTIONS.add(functions, origin)
+        except PluginNotInstalledError:
+            raise  # its message is for the user as it stands
         except Exception as error:
             raise PluginError(
                 f"plugin {name!r} ({entry.value} of {origin}) failed to load: {_described(error)}"
@@ -274,7 +276,11 @@ class Plugins:
             return self._namespaces[name][0]
         if name in FUNCTIONS:
             return FUNCTIONS[name].call
-        reasons = [str(e) for e in self.failures.values() if isinstance(e, PluginError)]
+        reasons = [
+            str(e)
+            for failed, e in self.failures.items()
+            if isinstance(e, PluginError) and (failed == name or not isinstance(e, PluginNotInstalledError))
+        ]
         if name in self.entries(PLUGINS) and name not in self.plugin_names():
             reasons.append(f"POLYAD_PLUGINS leaves the plugin {name!r} out")
         raise AttributeError(
