@@ -17,7 +17,7 @@ every_function = pytest.mark.parametrize("record", RECORDS, ids=lambda f: f.name
 
 NO_ARRAYS = "makes an array of parameters alone; tested in test_functions.test_creation"
 WITHOUT_SAMPLES = {
-    **dict.fromkeys(("zeros", "ones", "empty", "full", "arange", "linspace", "eye", "zeros_like"), NO_ARRAYS),
+    **dict.fromkeys(("zeros", "ones", "empty", "full", "arange", "linspace", "eye", "zeros_like", "ones_like"), NO_ARRAYS),
     "to_device": "its parameters are devices, which exist once a backend is loaded; test_functions.test_to_device",
 }
 ANY_ARRAY = "one array of any shape and type: there is nothing to refuse"

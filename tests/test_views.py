@@ -42,6 +42,8 @@ POLYAD_VIEWS: dict[str, tuple[View, tuple[int, ...]]] = {
     "mT": (lambda x: x.mT, (2, 3, 4)),
     "permute_dims": (lambda x: x.permute_dims((2, 0, 1)), (2, 3, 4)),
     "permute": (lambda x: x.permute(2, 0, 1), (2, 3, 4)),
+    "diagonal": (lambda x: x.diagonal(), (2, 3, 4)),
+    "diagonal of others": (lambda x: x.diagonal(-1, 2, 0), (2, 3, 4)),
     "detach": (lambda x: x.detach(), (2, 3, 4)),
     "data": (lambda x: x.data, (2, 3, 4)),
     "a view of a view of a view": (lambda x: x.mT[1:].reshape(4, 3)[::2, None], (2, 3, 4)),
@@ -62,7 +64,8 @@ def counted(shape: tuple[int, ...]) -> ad.Tensor:
 
 def test_all_view_functions_are_here() -> None:
     names = {f.name for f in FUNCTIONS.values() if f.view is not None}
-    assert names == {"slice_view", "reshape", "expand_dims", "squeeze", "permute_dims", "broadcast_to", "detach"}
+    shown = {"slice_view", "reshape", "expand_dims", "squeeze", "permute_dims", "broadcast_to", "detach", "diagonal"}
+    assert names == shown
 
 
 # Memory -------------------------------------------------------------------------------------------------------

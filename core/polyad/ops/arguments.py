@@ -6,10 +6,24 @@ from typing import Any
 
 from ..errors import IndexOutOfRangeError, OperandError, ShapeError
 
-__all__ = ["Axis", "Shape", "as_shape", "normalize_axes", "normalize_axis"]
+__all__ = ["Axis", "Shape", "as_integer", "as_shape", "normalize_axes", "normalize_axis"]
 
 Shape = tuple[int, ...]
 Axis = int | tuple[int, ...] | None
+
+
+def as_integer(name: str, argument: str, value: Any) -> int:
+    """A parameter that counts: an integer of any library.
+
+    Raises
+    ------
+    OperandError
+        If it is none.
+    """
+    try:
+        return int(value.__index__())
+    except (AttributeError, TypeError):
+        raise OperandError(f"{name}: {argument} must be an integer; got {value!r:.60}") from None
 
 
 def as_shape(name: str, shape: Any) -> Shape:

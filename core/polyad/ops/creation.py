@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import cmath
+import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
 from ..backend import Backend, Device
-from ..dispatch import function
-from ..dtypes import DEFAULTS, DTypeLike, as_dtype, float32, int64
-from ..errors import ArgumentError, OperandError, ShapeError
-from ..tensor import Tensor
-from .arguments import as_shape
-from .conversion import NUMBERS, fit_numbers
+from ..dispatch import facade, function
+from ..dtypes import DEFAULTS, INTEGER_RANGE, DType, DTypeLike, as_dtype, complex128, float32, float64, int64
+from ..errors import ArgumentError, DTypeError, OperandError, ShapeError
+from ..function import FUNCTIONS, XP, Fails, Sample
+from ..tensor import Tensor, not_a_tensor
+from .arguments import as_integer, as_shape
+from .conversion import NUMBERS, tensor
+from .data_types import finfo
 from .placement import DeviceLike, finished, place
 
 __all__ = [
@@ -21,7 +26,9 @@ __all__ = [
     "eye",
     "full",
     "full_like",
+    "geomspace",
     "linspace",
+    "logspace",
     "ones",
     "ones_like",
     "zeros",
@@ -50,7 +57,8 @@ _arange = _maker("arange", "Steps; see `polyad.arange`.", ("start", "stop", "ste
 _linspace = _maker("linspace", "Even steps; see `polyad.linspace`.", ("start", "stop", "num", "dtype", "endpoint"))
 _eye = _maker("eye", "Identity; see `polyad.eye`.", ("n_rows", "n_cols", "k", "dtype"))
 _zeros_like = _maker("zeros_like", "Zeros; see `polyad.zeros_like`.", ("dtype",))
-RECORDS = (_zeros, _ones, _empty, _full, _arange, _linspace, _eye, _zeros_like)
+_ones_like = _maker("ones_like", "Ones; see `polyad.ones_like`.", ("dtype",))
+RECORDS = (_zeros, _ones, _empty, _full, _arange, _linspace, _eye, _zeros_like, _ones_like)
 
 
 def _lengths(name: str, shape: Any) -> tuple[int, ...]:
@@ -64,8 +72,8 @@ _DOC = """Make a tensor {words}.
 
     Parameters
     ----------
-    *shape : int, or one tuple of int
-        Its shape: ``{name}(2, 3)`` or ``{name}((2, 3))``.
+    shape : int or tuple of int
+        ``{name}((2, 3))``; lengths may be given as arguments too, as in PyTorch: ``{name}(2, 3)``.
     dtype : DType, optional
         float32 by default.
     device : Device or str, optional
@@ -96,7 +104,8 @@ def _constant(made: Any, words: str, example: str) -> Callable[..., Tensor]:
     name = made.name
 
     def create(
-        *shape: Any,
+        *lengths: Any,
+        shape: Any = None,
         dtype: DTypeLike | None = None,
         device: DeviceLike = None,
         requires_grad: bool = False,
@@ -104,8 +113,16 @@ def _constant(made: Any, words: str, example: str) -> Callable[..., Tensor]:
     ) -> Tensor:
         where = place(device, backend)
         native = where.dtype(float32 if dtype is None else as_dtype(dtype))
-        return finished(where.kernels[made](shape=_lengths(name, shape), dtype=native), where, requires_grad)
+        if shape is not None:
+            if lengths:
+                raise OperandError(f"{name}: the shape was given twice, by position and by name")
+            lengths = shape
+        return finished(where.kernels[made](shape=_lengths(name, lengths), dtype=native), where, requires_grad)
 
+    found = inspect.signature(create)
+    kept = [p for key, p in found.parameters.items() if key not in ("lengths", "shape")]
+    first = inspect.Parameter("shape", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="int | tuple[int, ...]")
+    create.__signature__ = found.replace(parameters=[first, *kept])  # type: ignore[attr-defined]
     create.__name__ = create.__qualname__ = name
     create.__doc__ = _DOC.format(words=words, name=name, example=example)
     create.function = made  # type: ignore[attr-defined]
@@ -116,6 +133,49 @@ def _constant(made: Any, words: str, example: str) -> Callable[..., Tensor]:
 zeros = _constant(_zeros, "of zeros", "\n    tensor([[0., 0., 0.],\n            [0., 0., 0.]])")
 ones = _constant(_ones, "of ones", "\n    tensor([[1., 1., 1.],\n            [1., 1., 1.]])")
 empty = _constant(_empty, "whose elements are not set", ".shape\n    (2, 3)")
+
+
+def fitted(name: str, value: Any, dtype: DType) -> Any:
+    """A number as a type holds it. NaN and infinities fit into all floating types.
+
+    Raises
+    ------
+    OperandError
+        If it is no number.
+    DTypeError
+        If the type does not hold it.
+    """
+    if type(value) not in NUMBERS:
+        if not hasattr(value, "item") or getattr(value, "shape", ()):
+            raise OperandError(f"{name} must be a number; got {value!r:.60}")
+        value = value.item()  # a library's scalar, or a 0-d tensor
+        if type(value) not in NUMBERS:
+            raise OperandError(f"{name} must be a number; got {value!r:.60}")
+    if dtype.is_complex:
+        parts = [value.real, value.imag] if type(value) is complex else [value]
+        limit = finfo(dtype).max
+    elif type(value) is complex:
+        raise DTypeError(
+            f"{name}: {value} does not fit into {dtype.name}; ask for polyad.complex64, or write its .real"
+        )
+    elif dtype.is_floating_point:
+        parts, limit = [value], finfo(dtype).max
+    else:
+        low, high = INTEGER_RANGE.get(dtype, (0, 1))
+        if value != value or value in (math.inf, -math.inf) or value != int(value):
+            raise DTypeError(
+                f"{name}: {value} does not fit into {dtype.name}; write int({value}), or ask for a floating-point type"
+                if value == value and abs(value) != math.inf
+                else f"{name}: {value} does not fit into {dtype.name}; ask for a floating-point type"
+            )
+        if not low <= value <= high:
+            raise DTypeError(f"{name}: {value} is outside {dtype.name}'s range {low} to {high}; ask for a wider type")
+        return bool(value) if dtype.kind == "bool" else int(value)
+    for part in parts:
+        # what rounds to the largest number is in range
+        if part == part and limit * (1 + finfo(dtype).eps / 4) < abs(part) != math.inf:
+            raise DTypeError(f"{name}: {part} is outside {dtype.name}'s range, up to {limit:.5g}; ask for a wider type")
+    return value if type(value) in (float, complex) else float(value)
 
 
 def full(
@@ -156,15 +216,14 @@ def full(
     tensor([7.5000, 7.5000])
     """
     where = place(device, backend)
-    if isinstance(fill_value, Tensor) or type(fill_value) not in NUMBERS:
-        fill_value = fill_value.item() if hasattr(fill_value, "item") else fill_value
-    if type(fill_value) not in NUMBERS:
-        raise OperandError(f"full: fill_value must be a number; got {fill_value!r:.60}")
-    wanted = DEFAULTS[type(fill_value)] if dtype is None else as_dtype(dtype)
-    values = [fill_value]
-    fit_numbers("full", values, wanted)
-    data = where.kernels[_full](shape=_lengths("full", shape), fill_value=values[0], dtype=where.dtype(wanted))
-    return finished(data, where, requires_grad)
+    lengths = _lengths("full", shape)
+    if type(fill_value) not in NUMBERS and hasattr(fill_value, "item"):
+        fill_value = fill_value.item()
+    wanted = DEFAULTS.get(type(fill_value), float32) if dtype is None else as_dtype(dtype)
+    value = fitted("full: fill_value", fill_value, wanted)
+    return finished(
+        where.kernels[_full](shape=lengths, fill_value=value, dtype=where.dtype(wanted)), where, requires_grad
+    )
 
 
 def _like(name: str, make: Callable[..., Tensor], words: str, result: str) -> Callable[..., Tensor]:
@@ -178,8 +237,8 @@ def _like(name: str, make: Callable[..., Tensor], words: str, result: str) -> Ca
     ) -> Tensor:
         if not isinstance(x, Tensor):
             raise OperandError(f"{name}: expected a tensor; got {type(x).__name__}; write polyad.{name[:-5]}(shape)")
-        where = x._device if device is None else device if isinstance(device, Device) else x.backend.device_for(device)
-        return make(x.shape, dtype=x.dtype if dtype is None else dtype, device=where, requires_grad=requires_grad)
+        wanted = x.dtype if dtype is None else dtype
+        return make(x.shape, dtype=wanted, device=_beside(x, device), requires_grad=requires_grad)
 
     create.__name__ = create.__qualname__ = name
     create.__doc__ = f"""Make a tensor {words}, of another's shape, type and device.
@@ -248,9 +307,129 @@ def full_like(
     >>> ad.full_like(ad.tensor([1.0, 2.0]), 3)
     tensor([3., 3.])
     """
-    where = x._device if device is None else device if isinstance(device, Device) else x.backend.device_for(device)
-    wanted = x.dtype if dtype is None else dtype
-    return full(x.shape, fill_value, dtype=wanted, device=where, requires_grad=requires_grad)
+    if not isinstance(x, Tensor):
+        raise OperandError(
+            f"full_like: expected a tensor; got {type(x).__name__}; write polyad.full(shape, fill_value)"
+        )
+    return full(x.shape, fill_value, dtype=dtype or x.dtype, device=_beside(x, device), requires_grad=requires_grad)
+
+
+def _beside(x: Tensor, device: DeviceLike) -> Device:
+    """A device given for something made after ``x``; that of ``x`` by default."""
+    return x._device if device is None else device if isinstance(device, Device) else x.backend.device_for(device)
+
+
+# Of another's type and place, as methods ------------------------------------------------------------------------
+
+
+@function(
+    name="new_full",
+    differentiable=False,
+    prepare=False,
+    check=lambda x, *, shape, fill_value: {"shape": _lengths("new_full", shape), "fill_value": fill_value},
+    samples=[
+        Sample((2,), shape=(2, 3), fill_value=1),
+        Fails((2,), shape=(2, -3), fill_value=2, error=ShapeError, match="new_full: lengths cannot be negative"),
+    ],
+)
+def _new_full(xp: XP, x: Tensor, /, *, shape: Any, fill_value: Any) -> Tensor:
+    """One number, of another array's type and place; see `new_full`."""
+    return xp.full(shape=shape, fill_value=fill_value, dtype=x.dtype)  # type: ignore[no-any-return]
+
+
+@facade(_new_full)
+def new_full(
+    x: Tensor,
+    shape: Any,
+    fill_value: complex,
+    *,
+    dtype: DTypeLike | None = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Make a tensor of one number, of another's type and device, as in PyTorch.
+
+    Parameters
+    ----------
+    x : Tensor
+    shape : int or tuple of int
+    fill_value : number
+    dtype, device, requires_grad
+        As for `zeros_like`.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    ShapeError
+        If a length is negative.
+    DTypeError
+        If the number does not fit the type.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.tensor([1, 2]).new_full((3,), 7)
+    tensor([7, 7, 7])
+    """
+    if not isinstance(x, Tensor):
+        not_a_tensor("new_full", "x", x)
+    lengths = _lengths("new_full", shape)
+    return full(lengths, fill_value, dtype=dtype or x.dtype, device=_beside(x, device), requires_grad=requires_grad)
+
+
+def _new(name: str, make: Callable[..., Tensor], words: str, example: str) -> Callable[..., Tensor]:
+    def create(
+        x: Tensor,
+        *lengths: Any,
+        dtype: DTypeLike | None = None,
+        device: DeviceLike = None,
+        requires_grad: bool = False,
+    ) -> Tensor:
+        wanted = x.dtype if dtype is None else dtype
+        return make(*lengths, dtype=wanted, device=_beside(x, device), requires_grad=requires_grad)
+
+    create.__name__ = create.__qualname__ = name
+    create.__doc__ = f"""Make a tensor {words}, of this one's type and device, as in PyTorch.
+
+    Parameters
+    ----------
+    *lengths : int, or one tuple of int
+    dtype, device, requires_grad
+        As for `zeros_like`.
+
+    Raises
+    ------
+    ShapeError
+        If a length is negative.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.tensor([1, 2]).{name}(3){example}
+    """
+    return create
+
+
+new_zeros = _new("new_zeros", zeros, "of zeros", "\n    tensor([0, 0, 0])")
+new_ones = _new("new_ones", ones, "of ones", "\n    tensor([1, 1, 1])")
+new_empty = _new("new_empty", empty, "whose elements are not set", ".shape\n    (3,)")
+
+
+def new_tensor(
+    x: Tensor, data: Any, *, dtype: DTypeLike | None = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """Make a tensor of data, of this one's type and device, as in PyTorch. See `tensor`.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.tensor([1.0]).new_tensor([1, 2])
+    tensor([1., 2.])
+    """
+    return tensor(data, dtype=dtype or x.dtype, device=_beside(x, device), requires_grad=requires_grad)
 
 
 # By counting ------------------------------------------------------------------------------------------------
@@ -289,7 +468,11 @@ def arange(
     Raises
     ------
     ArgumentError
-        If ``step`` is 0.
+        If ``step`` is 0, or an interval has no end.
+    OperandError
+        If one is no real number.
+    DTypeError
+        If an element does not fit the type.
 
     Examples
     --------
@@ -299,15 +482,50 @@ def arange(
     """
     if stop is None:
         start, stop = 0, start
+    start, stop, step = (_real("arange", n, v) for n, v in (("start", start), ("stop", stop), ("step", step)))
     if step == 0:
         raise ArgumentError("arange: step is 0, so stop is never reached; give a step other than 0")
     where = place(device, backend)
-    if dtype is None:
-        wanted = int64 if all(isinstance(v, int) for v in (start, stop, step)) else float32
-    else:
-        wanted = as_dtype(dtype)
-    data = where.kernels[_arange](start=start, stop=stop, step=step, dtype=where.dtype(wanted))
-    return finished(data, where, requires_grad)
+    whole = type(start) is type(stop) is type(step) is int
+    wanted = as_dtype(dtype) if dtype is not None else int64 if whole else float32
+    count = len(range(start, stop, step)) if whole else _count(start, stop, step)
+    if "integer" in wanted.kind or wanted.kind == "bool":
+        start, step = fitted("arange: start", start, wanted), fitted("arange: step", step, int64)
+        if count:
+            fitted("arange: the last element", start + (count - 1) * step, wanted)
+        offset = start if start + count * step >= 1 << 63 else 0  # beyond int64, of which there is only uint64
+        data = where.kernels[_arange](
+            start=start - offset, stop=start - offset + count * step, step=step, dtype=where.dtype(int64)
+        )
+        made = _finished_as(finished(data, where, False), wanted, requires_grad)
+        return made + offset if offset else made
+    # counted in float64: sums of steps in a smaller type, as libraries form them, drift away
+    data = where.kernels[_arange](start=0, stop=count, step=1, dtype=where.dtype(float64))
+    return _finished_as(finished(data, where, False) * float(step) + float(start), wanted, requires_grad)
+
+
+def _real(name: str, argument: str, value: Any) -> Any:
+    """A Python number that is not complex."""
+    if type(value) not in (int, float):
+        found = value.item() if hasattr(value, "item") and not getattr(value, "shape", ()) else value
+        if isinstance(found, complex) or not isinstance(found, (bool, int, float)):
+            raise OperandError(f"{name}: {argument} must be a real number; got {value!r:.60}")
+        value = int(found) if isinstance(found, int) else float(found)
+    return value
+
+
+def _count(start: float, stop: float, step: float) -> int:
+    """How many steps there are from ``start`` to before ``stop``."""
+    length = (stop - start) / step
+    if not math.isfinite(length):
+        raise ArgumentError(f"arange: from {start} to {stop} in steps of {step} there is no finite number of elements")
+    return max(math.ceil(length), 0)
+
+
+def _finished_as(x: Tensor, dtype: DType, requires_grad: bool) -> Tensor:
+    """A tensor that was computed in double precision, in the type asked for."""
+    out: Tensor = FUNCTIONS["astype"].call(x.detach(), dtype, copy=False)
+    return out.requires_grad_() if requires_grad else out
 
 
 def linspace(
@@ -345,6 +563,10 @@ def linspace(
     ------
     ArgumentError
         If ``num`` is negative.
+    OperandError
+        If ``num`` is no integer, or a bound no number.
+    DTypeError
+        If a bound does not fit the type.
 
     Examples
     --------
@@ -352,15 +574,146 @@ def linspace(
     >>> ad.linspace(0, 1, 5)
     tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     """
-    if num < 0:
-        raise ArgumentError(f"linspace: num must not be negative; got {num}")
+    made, wanted = _spaced("linspace", start, stop, num, dtype, endpoint, place(device, backend))
+    return _finished_as(made, wanted, requires_grad)
+
+
+def _spaced(
+    name: str, start: Any, stop: Any, num: Any, dtype: DTypeLike | None, endpoint: bool, where: Device
+) -> tuple[Tensor, DType]:
+    """Evenly spaced numbers in double precision, and the type that they are asked for in."""
+    count = as_integer(name, "num", num)
+    if count < 0:
+        raise ArgumentError(f"{name}: num must not be negative; got {num}")
+    start, stop = (fitted(f"{name}: {n}", v, complex128) for n, v in (("start", start), ("stop", stop)))
+    is_complex = isinstance(start, complex) or isinstance(stop, complex)
+    wanted = as_dtype(dtype) if dtype is not None else DEFAULTS[complex] if is_complex else float32
+    if name == "linspace" and (is_complex or wanted.is_differentiable):
+        for argument, bound in (("start", start), ("stop", stop)):
+            fitted(f"{name}: {argument}", bound, wanted)
+    double = where.dtype(complex128 if is_complex else float64)
+    data = where.kernels[_linspace](start=start, stop=stop, num=count, dtype=double, endpoint=bool(endpoint))
+    made = finished(data, where, False)
+    if "integer" in wanted.kind:
+        made = made // 1  # as NumPy, also of negative numbers
+    return made, wanted
+
+
+def logspace(
+    start: complex,
+    stop: complex,
+    /,
+    num: int = 50,
+    endpoint: bool = True,
+    base: float = 10.0,
+    *,
+    dtype: DTypeLike | None = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    backend: str | Backend | None = None,
+) -> Tensor:
+    """Make numbers from ``base**start`` to ``base**stop`` whose logarithms are evenly spaced.
+
+    Parameters
+    ----------
+    start, stop : number
+        The logarithms.
+    num : int
+        How many; not negative.
+    endpoint : bool
+        Whether ``base**stop`` is the last of them.
+    base : float
+    dtype : DType, optional
+        float32 by default, complex64 if a bound is complex.
+    device, requires_grad, backend
+        As for `tensor`.
+
+    Returns
+    -------
+    Tensor
+        Of shape ``(num,)``.
+
+    Raises
+    ------
+    ArgumentError
+        If ``num`` is negative, or ``base`` is not positive.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.logspace(0, 2, 3)
+    tensor([  1.,  10., 100.])
+    """
+    if isinstance(base, complex) or not base > 0:
+        raise ArgumentError(f"logspace: base must be positive; got {base!r:.60}")
+    made, wanted = _spaced("logspace", start, stop, num, dtype, endpoint, place(device, backend))
+    powers = FUNCTIONS["power"].call(float(base), made)
+    return _finished_as(powers, wanted, requires_grad)
+
+
+def geomspace(
+    start: complex,
+    stop: complex,
+    /,
+    num: int = 50,
+    endpoint: bool = True,
+    *,
+    dtype: DTypeLike | None = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    backend: str | Backend | None = None,
+) -> Tensor:
+    """Make numbers from ``start`` to ``stop`` of which each is a constant multiple of the one before.
+
+    Parameters
+    ----------
+    start, stop : number
+        Not 0, and of one sign. Complex ones are joined by the shorter spiral.
+    num : int
+        How many; not negative.
+    endpoint : bool
+        Whether ``stop`` is the last of them.
+    dtype : DType, optional
+        float32 by default, complex64 if a bound is complex.
+    device, requires_grad, backend
+        As for `tensor`.
+
+    Returns
+    -------
+    Tensor
+        Of shape ``(num,)``; the first and last are ``start`` and ``stop`` exactly.
+
+    Raises
+    ------
+    ArgumentError
+        If ``num`` is negative, or a bound is 0, or real ones differ in sign.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.geomspace(1, 1000, 4)
+    tensor([   1.,   10.,  100., 1000.])
+    """
     where = place(device, backend)
-    default = DEFAULTS[complex] if isinstance(start, complex) or isinstance(stop, complex) else float32
-    wanted = default if dtype is None else as_dtype(dtype)
-    data = where.kernels[_linspace](
-        start=start, stop=stop, num=int(num), dtype=where.dtype(wanted), endpoint=bool(endpoint)
-    )
-    return finished(data, where, requires_grad)
+    start, stop = (fitted(f"geomspace: {n}", v, complex128) for n, v in (("start", start), ("stop", stop)))
+    if start == 0 or stop == 0:
+        raise ArgumentError(f"geomspace: start and stop must not be 0; got {start} and {stop}")
+    if isinstance(start, complex) or isinstance(stop, complex):
+        ratio = cmath.log(complex(stop) / complex(start))
+        default: DType = DEFAULTS[complex]
+    elif (start > 0) is not (stop > 0):
+        raise ArgumentError(
+            f"geomspace: real numbers must have one sign; got {start} and {stop}; write complex({start})"
+        )
+    else:
+        ratio, default = math.log(stop / start), float32
+    made, _ = _spaced("geomspace", 0.0, ratio, num, None, endpoint, where)
+    made = FUNCTIONS["exp"].call(made) * start
+    if made.numel():
+        made[0] = start
+    if endpoint and made.numel() > 1:
+        made[-1] = stop
+    return _finished_as(made, default if dtype is None else as_dtype(dtype), requires_grad)
 
 
 def eye(
@@ -406,11 +759,12 @@ def eye(
             [0., 1., 0.]])
     """
     rows, cols = _lengths("eye", (n_rows, n_rows if n_cols is None else n_cols))
+    k = max(-rows, min(as_integer("eye", "k", k), cols))  # beyond that all are zeros, for which libraries differ
     where = place(device, backend)
     native = where.dtype(float32 if dtype is None else as_dtype(dtype))
     return finished(where.kernels[_eye](n_rows=rows, n_cols=cols, k=k, dtype=native), where, requires_grad)
 
 
-for _record, _call in zip(RECORDS, (zeros, ones, empty, full, arange, linspace, eye, zeros_like), strict=True):
+for _record, _call in zip(RECORDS, (zeros, ones, empty, full, arange, linspace, eye, zeros_like, ones_like), strict=True):
     _record.call = _call
     _call.function = _record  # type: ignore[attr-defined]

@@ -7,24 +7,37 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import views
-from ..dispatch import function
-from ..errors import ShapeError
-from ..function import Fails, Sample
+from ..dispatch import facade, function
+from ..errors import IndexOutOfRangeError, OperandError, ShapeError
+from ..function import FUNCTIONS, XP, Fails, Sample
+from ..keys import Slice
 from ..tensor import Tensor, not_a_tensor
 from ..views import View, viewable
-from .arguments import Axis, Shape, as_shape, normalize_axes, normalize_axis
+from .arguments import Axis, Shape, as_integer, as_shape, normalize_axes, normalize_axis
 
 __all__ = [
+    "adjoint",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
     "broadcast_to",
     "expand",
     "expand_dims",
     "flatten",
+    "flip",
+    "fliplr",
+    "flipud",
     "matrix_transpose",
+    "moveaxis",
     "permute",
     "permute_dims",
     "reshape",
+    "roll",
+    "rot90",
     "squeeze",
+    "t",
     "transpose",
+    "unflatten",
     "view",
 ]
 
@@ -59,6 +72,7 @@ def _reshaped_strides(old: Shape, strides: Sequence[int], *, shape: Shape) -> tu
 
 
 @function(
+    name="reshape",
     check=lambda x, *, shape: {"shape": resolve("reshape", x, as_shape("reshape", shape))},
     standard=True,
     view=View(_to_base_shape, _reshaped_strides),
@@ -72,10 +86,34 @@ def _reshaped_strides(old: Shape, strides: Sequence[int], *, shape: Shape) -> tu
         Fails((2, 3), shape=(-1, -1), error=ShapeError, match="at most one length may be -1"),
     ],
 )
-def reshape(x: Tensor, /, shape: Shape) -> Tensor:
-    """The same elements in row-major order in another shape; one length may be -1.
+def _reshape(x: Tensor, /, shape: Shape) -> Tensor:
+    """The same elements in another shape; see `reshape`."""
+
+
+@facade(_reshape)
+def reshape(x: Tensor, /, shape: Shape, *, copy: bool | None = None) -> Tensor:
+    """The same elements in row-major order in another shape.
 
     A view where the elements are evenly spaced, otherwise a copy, by the same rule on every backend.
+
+    Parameters
+    ----------
+    x : Tensor
+        Of any shape and type.
+    shape : int or tuple of int
+        Of as many elements; one length may be -1.
+    copy : bool, optional
+        True to copy always; False to raise where a copy would be needed.
+
+    Returns
+    -------
+    Tensor
+        Of shape ``shape`` and ``x``'s type.
+
+    Raises
+    ------
+    ShapeError
+        If the number of elements differs, or ``copy`` is False and the elements are not evenly spaced in memory.
 
     Examples
     --------
@@ -84,6 +122,22 @@ def reshape(x: Tensor, /, shape: Shape) -> Tensor:
     tensor([[0, 1],
             [2, 3]])
     """
+    if copy is None:
+        return _reshape(x, shape)
+    if not isinstance(x, Tensor):
+        not_a_tensor("reshape", "x", x)
+    return _reshape(FUNCTIONS["clone"].call(x), shape) if copy else _seen_as("reshape", x, shape)
+
+
+def _seen_as(name: str, x: Tensor, shape: Any) -> Tensor:
+    """A view of another shape, or an error where that takes a copy."""
+    wanted = resolve(name, x.shape, as_shape(name, shape))
+    if x._storage is not None and viewable(x.shape, views.strides_of(x), wanted) is None:
+        raise ShapeError(
+            f"{name}: a tensor of shape {x.shape} with strides {views.strides_of(x)} cannot be seen as {wanted} "
+            f"without copying; write x.reshape({wanted})"
+        )
+    return _reshape(x, wanted)
 
 
 def view(x: Tensor, *shape: Any) -> Tensor:
@@ -114,18 +168,13 @@ def view(x: Tensor, *shape: Any) -> Tensor:
     """
     if not isinstance(x, Tensor):
         not_a_tensor("view", "x", x)
-    wanted = resolve("view", x.shape, as_shape("view", shape))
-    if x._storage is not None and viewable(x.shape, views.strides_of(x), wanted) is None:
-        raise ShapeError(
-            f"view: a tensor of shape {x.shape} with strides {views.strides_of(x)} cannot be seen as {wanted} without "
-            f"copying; write x.reshape({wanted})"
-        )
-    return reshape(x, wanted)
+    return _seen_as("view", x, shape)
 
 
-def reshape_method(x: Tensor, *shape: Any) -> Tensor:
+def reshape_method(x: Tensor, *lengths: Any, shape: Any = None, copy: bool | None = None) -> Tensor:
     """As `polyad.reshape`; lengths may be given as arguments: ``x.reshape(2, -1)``."""
-    return reshape(x, as_shape("reshape", shape))
+    wanted = as_shape("reshape", lengths if shape is None else shape)
+    return _reshape(x, wanted) if copy is None else reshape(x, wanted, copy=copy)
 
 
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -161,6 +210,85 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         raise ShapeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     joined = math.prod(shape[first : last + 1])
     return reshape(x, (*shape[:first], joined, *shape[last + 1 :]))
+
+
+def unflatten(x: Tensor, dim: int, sizes: Any) -> Tensor:
+    """Split a dimension into several, as in PyTorch. A view where that needs no copy.
+
+    Parameters
+    ----------
+    x : Tensor
+    dim : int
+        Which dimension.
+    sizes : tuple of int
+        What it becomes; one length may be -1.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    ShapeError
+        If the lengths do not multiply to that of ``dim``.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.unflatten(ad.zeros((2, 12)), 1, (3, -1)).shape
+    (2, 3, 4)
+    """
+    if not isinstance(x, Tensor):
+        not_a_tensor("unflatten", "x", x)
+    shape, at = x.shape, normalize_axis("unflatten", dim, x.ndim)
+    inner = resolve("unflatten", (shape[at],), as_shape("unflatten", sizes))
+    return _reshape(x, (*shape[:at], *inner, *shape[at + 1 :]))
+
+
+def _at_least(name: str, example: str, grown: Any, result: str) -> Any:
+    """Make ``atleast_1d`` and its like; ``grown(shape)`` is the shape that one of fewer dimensions becomes."""
+    ndim = int(name[-2])
+
+    def call(*arrays: Tensor) -> Any:
+        for x in arrays:
+            if not isinstance(x, Tensor):
+                not_a_tensor(name, "x", x)
+        out = tuple(x if x.ndim >= ndim else _reshape(x, grown(x.shape)) for x in arrays)
+        return out[0] if len(out) == 1 else out
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"""See tensors as ones of at least {ndim} dimension{"s" if ndim > 1 else ""}, as NumPy does.
+
+    Parameters
+    ----------
+    *arrays : Tensor
+
+    Returns
+    -------
+    Tensor or tuple of Tensor
+        For each ``x`` itself, or a view of it with dimensions of length 1{result}.
+
+    Raises
+    ------
+    OperandError
+        If one is no tensor.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.{name}({example}
+    """
+    return call
+
+
+atleast_1d = _at_least("atleast_1d", "ad.tensor(2.0))\n    tensor([2.])", lambda s: (1,), "")
+atleast_2d = _at_least("atleast_2d", "ad.zeros(3)).shape\n    (1, 3)", lambda s: (1,) * (2 - len(s)) + s, " in front")
+atleast_3d = _at_least(
+    "atleast_3d",
+    "ad.zeros(3)).shape\n    (1, 3, 1)",
+    lambda s: (1, *s, 1) if len(s) < 2 and s else (*s, 1) if s else (1, 1, 1),
+    ": ``(n,)`` becomes ``(1, n, 1)``, and ``(m, n)`` becomes ``(m, n, 1)``",
+)
 
 
 def _expanded(shape: Shape, *, axis: Any) -> dict[str, Any]:
@@ -319,6 +447,109 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     return permute_dims(x, tuple(axes))
 
 
+def moveaxis(x: Tensor, source: int | Sequence[int], destination: int | Sequence[int], /) -> Tensor:
+    """Move dimensions to other places; the others keep their order. A view.
+
+    Parameters
+    ----------
+    x : Tensor
+    source : int or tuple of int
+        Which dimensions.
+    destination : int or tuple of int
+        Where each goes.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    IndexOutOfRangeError
+        If there is no such dimension.
+    ShapeError
+        If ``source`` and ``destination`` differ in length, or name a dimension twice.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.moveaxis(ad.zeros((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
+    """
+    if not isinstance(x, Tensor):
+        not_a_tensor("moveaxis", "x", x)
+    origin, target = _places(x.ndim, source), _places(x.ndim, destination)
+    if len(origin) != len(target):
+        raise ShapeError(f"moveaxis: source {source} and destination {destination} must have the same length")
+    rest = iter(i for i in range(x.ndim) if i not in origin)
+    given = dict(zip(target, origin, strict=True))
+    return permute_dims(x, tuple(given[i] if i in given else next(rest) for i in range(x.ndim)))
+
+
+def _places(ndim: int, axis: Any) -> Shape:
+    """Dimensions in the order given."""
+    normalize_axes("moveaxis", axis if isinstance(axis, (tuple, list)) else (axis,), ndim)  # raises for one named twice
+    return tuple(normalize_axis("moveaxis", a, ndim) for a in (axis if isinstance(axis, (tuple, list)) else (axis,)))
+
+
+def t(x: Tensor) -> Tensor:
+    """Transpose a matrix, as in PyTorch; a vector or number stays as it is. A view.
+
+    Raises
+    ------
+    ShapeError
+        If there are more than 2 dimensions.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.zeros((2, 3)).t().shape
+    (3, 2)
+    """
+    if not isinstance(x, Tensor):
+        not_a_tensor("t", "x", x)
+    if x.ndim > 2:
+        raise ShapeError(f"t: expected at most 2 dimensions; got shape {x.shape}; write x.mT for stacks of matrices")
+    return permute_dims(x, tuple(reversed(range(x.ndim))))
+
+
+def adjoint(x: Tensor) -> Tensor:
+    """Conjugate transpose of matrices: ``x.mH``. Of a real tensor a view.
+
+    Raises
+    ------
+    ShapeError
+        If there are fewer than 2 dimensions.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.tensor([[1 + 2j, 3.0]]).mH
+    tensor([[1.-2.j],
+            [3.-0.j]])
+    """
+    turned = matrix_transpose(x)
+    return FUNCTIONS["conj"].call(turned) if x.dtype.is_complex else turned  # type: ignore[no-any-return]
+
+
+def hermitian(x: Tensor) -> Tensor:
+    """``x.H``: the conjugate transpose of a matrix. Of a real matrix a view.
+
+    Raises
+    ------
+    ShapeError
+        If there are not 2 dimensions.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.tensor([[1j, 2.0]]).H.shape
+    (2, 1)
+    """
+    if x.ndim != 2:
+        raise ShapeError(f"H: expected a matrix; got shape {x.shape}; write x.mH for stacks of matrices")
+    return adjoint(x)
+
+
 def reversed_dims(x: Tensor) -> Tensor:
     """``x.T``: dimensions in reverse order. A view.
 
@@ -354,9 +585,188 @@ def matrix_transpose(x: Tensor, /) -> Tensor:
     >>> ad.zeros((5, 2, 3)).mT.shape
     (5, 3, 2)
     """
+    if not isinstance(x, Tensor):
+        not_a_tensor("matrix_transpose", "x", x)
     if x.ndim < 2:
         raise ShapeError(f"matrix_transpose: a stack of matrices has at least 2 dimensions; got shape {x.shape}")
     return transpose(x, -2, -1)
+
+
+def _flipped(shape: Shape, *, axis: Any = None) -> dict[str, Any]:
+    return {"axis": normalize_axes("flip", axis, len(shape))}
+
+
+@function(
+    check=_flipped,
+    x=lambda g, xp, axis: xp.flip(g, axis=axis),
+    samples=[
+        Sample((3, 4)),
+        Sample((3, 4), axis=0),
+        Sample((2, 3, 4), axis=(0, -1)),
+        Sample((2, 0), axis=1),
+        Sample(()),
+        Fails((2, 3), axis=2, error=IndexOutOfRangeError, match="flip: axis 2 is out of range for 2 dimensions"),
+        Fails((2, 3), axis=(0, -2), error=ShapeError, match="names a dimension twice"),
+    ],
+)
+def flip(xp: XP, x: Tensor, /, *, axis: Axis = None) -> Tensor:
+    """Elements in reverse order along axes. A copy, as in PyTorch; ``x[::-1]`` is a view.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.flip(ad.tensor([[1, 2], [3, 4]]), axis=1)
+    tensor([[2, 1],
+            [4, 3]])
+    """
+    key = tuple(
+        Slice(n - 1, n, -1) if n and (axis is None or i in axis) else Slice(0, n, 1)  # type: ignore[operator]
+        for i, n in enumerate(x.shape)
+    )
+    return xp.getitem(x, key=key)  # type: ignore[no-any-return]
+
+
+def flip_method(x: Tensor, *dims: Any, axis: Any = None, dim: Any = None) -> Tensor:
+    """As `polyad.flip`; axes may be given as arguments: ``x.flip(0, 1)``."""
+    found = [a for a in (dims[0] if len(dims) == 1 else dims or None, axis, dim) if a is not None]
+    if len(found) > 1:
+        raise OperandError("flip: the axis was given twice, by position and by name")
+    return flip(x, axis=found[0] if found else None)
+
+
+def _flipping(name: str, axis: int, words: str, example: str) -> Any:
+    def call(x: Tensor, /) -> Tensor:
+        if not isinstance(x, Tensor):
+            not_a_tensor(name, "x", x)
+        if x.ndim <= axis:
+            raise ShapeError(f"{name}: expected at least {axis + 1} dimension{'s' * axis}; got shape {x.shape}")
+        return flip(x, axis=axis)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"""{words} in reverse order: `flip` along axis {axis}. A copy.
+
+    Parameters
+    ----------
+    x : Tensor
+        Of at least {axis + 1} dimension{"s" * axis}.
+
+    Returns
+    -------
+    Tensor
+        Of the shape and type of ``x``.
+
+    Raises
+    ------
+    ShapeError
+        If it has fewer.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.{name}(ad.tensor([[1, 2], [3, 4]]))
+    {example}
+    """
+    return call
+
+
+flipud = _flipping("flipud", 0, "Rows", "tensor([[3, 4],\n            [1, 2]])")
+fliplr = _flipping("fliplr", 1, "Columns", "tensor([[2, 1],\n            [4, 3]])")
+
+
+def _rotated(shape: Shape, *, k: Any = 1, axes: Any = (0, 1)) -> dict[str, Any]:
+    if not isinstance(axes, (tuple, list)) or len(axes) != 2:
+        raise OperandError(f"rot90: axes are two dimensions, such as (0, 1); got {axes!r}")
+    first, second = (normalize_axis("rot90", a, len(shape)) for a in axes)
+    if first == second:
+        raise ShapeError(f"rot90: axes {tuple(axes)} must be two different dimensions of shape {shape}")
+    return {"k": as_integer("rot90", "k", k) % 4, "axes": (first, second)}
+
+
+@function(
+    check=_rotated,
+    x=lambda g, xp, k, axes: xp.rot90(g, k=-k % 4, axes=axes),
+    samples=[
+        Sample((2, 3)),
+        Sample((2, 3), k=2),
+        Sample((2, 3, 2), k=3, axes=(2, 0)),
+        Sample((2, 3), k=4),
+        Fails((2, 3), axes=(0, -2), error=ShapeError, match=r"rot90: axes \(0, -2\) must be two different dimensions"),
+        Fails((3,), error=IndexOutOfRangeError, match="rot90: axis 1 is out of range"),
+    ],
+)
+def rot90(xp: XP, x: Tensor, /, k: int = 1, axes: Sequence[int] = (0, 1)) -> Tensor:
+    """Turn by ``k`` right angles in the plane of two axes, from the first towards the second. A copy.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.rot90(ad.tensor([[1, 2], [3, 4]]))
+    tensor([[2, 4],
+            [1, 3]])
+    """
+    first, second = axes
+    if k == 0:
+        return xp.clone(x)  # type: ignore[no-any-return]
+    if k == 2:
+        return xp.flip(x, axis=tuple(sorted(axes)))  # type: ignore[no-any-return]
+    order = list(range(len(x.shape)))
+    order[first], order[second] = second, first
+    return xp.flip(xp.permute_dims(x, axes=tuple(order)), axis=(first if k == 1 else second,))  # type: ignore[no-any-return]
+
+
+def _rolled(shape: Shape, *, shift: Any, axis: Any = None) -> dict[str, Any]:
+    shifts = tuple(shift) if isinstance(shift, (tuple, list)) else (shift,)
+    shifts = tuple(as_integer("roll", "shift", s) for s in shifts)
+    if axis is None:
+        if len(shifts) != 1:
+            raise ShapeError(f"roll: shift {shifts} of several axes needs axis=, a tuple of as many")
+        return {"shift": shifts[0] % (math.prod(shape) or 1), "axis": None}
+    axes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    axes = tuple(normalize_axis("roll", a, len(shape)) for a in axes)
+    if len(shifts) == 1 and not isinstance(shift, (tuple, list)):
+        shifts *= len(axes)
+    if len(shifts) != len(axes):
+        raise ShapeError(f"roll: shift {shifts} and axis {axes} must have the same length")
+    # one shift for each axis, below its length: so that compilers see few of them
+    together = {
+        a: sum(s for s, b in zip(shifts, axes, strict=True) if a == b) % (shape[a] or 1) for a in sorted({*axes})
+    }
+    return {"shift": tuple(together.values()), "axis": tuple(together)}
+
+
+def _rolled_back(g: Any, xp: Any, shift: Any, axis: Any) -> Any:
+    return xp.roll(g, shift=-shift if axis is None else tuple(-s for s in shift), axis=axis)
+
+
+@function(
+    check=_rolled,
+    standard=True,
+    x=_rolled_back,
+    samples=[
+        Sample((3, 4), shift=1),
+        Sample((3, 4), shift=-2, axis=1),
+        Sample((3, 4), shift=(1, -6), axis=(0, -1)),
+        Sample((3, 4), shift=2, axis=(1, 0)),
+        Sample((3, 4), shift=(1, 1), axis=(1, 1)),
+        Sample((3, 0), shift=1, axis=1),
+        Sample((), shift=3),
+        Fails((2, 3), shift=(1, 2), axis=0, error=ShapeError, match=r"roll: shift \(1, 2\) and axis \(0,\) must have"),
+        Fails((2, 3), shift=(1, 2), error=ShapeError, match=r"roll: shift \(1, 2\) of several axes needs axis="),
+        Fails((2, 3), shift=1.5, error=OperandError, match="roll: shift must be an integer; got 1.5"),
+        Fails((2, 3), shift=1, axis=2, error=IndexOutOfRangeError, match="roll: axis 2 is out of range"),
+    ],
+)
+def roll(x: Tensor, /, shift: int | Sequence[int], *, axis: Axis = None) -> Tensor:
+    """Elements moved along axes by ``shift`` places; those that leave at one end come in at the other.
+
+    Without ``axis`` the tensor is taken as a vector in row-major order, and keeps its shape.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.roll(ad.arange(5), 2)
+    tensor([3, 4, 0, 1, 2])
+    """
 
 
 # Repetition -----------------------------------------------------------------------------------------------
