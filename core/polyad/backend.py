@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import Any, ClassVar, Final
 
-from .dtypes import CATEGORIES, DType, bfloat16, float16, float32
+from .dtypes import BY_NAME, CATEGORIES, DType, bfloat16, float16, float32
 from .errors import BackendError, DeviceError, DTypeError
 from .function import FUNCTIONS, XP, Function
 
-__all__ = ["Backend", "Device", "Kernel"]
+__all__ = ["Backend", "Device", "HostSource", "Kernel"]
 
 Array = Any
 """An array of the backend's library."""
@@ -174,10 +175,10 @@ def widened(kernel: Kernel, function: Function, backend: Backend) -> Kernel:
     narrow = frozenset(native[d] for d in (float16, bfloat16) if d in native)
     if getattr(kernel, "is_wide", False) or not narrow:
         return kernel
-    wide, lead = native[float32], function.promotes[0]
+    wide, lead, cast = native[float32], function.promotes[0], backend.xp.astype
 
     def rounded(result: Any, dtype: Any) -> Any:
-        return result.astype(dtype) if result.dtype == wide else result
+        return cast(result, dtype) if result.dtype == wide else result
 
     def run(*arrays: Array, **params: Any) -> Any:
         first = arrays[lead][0] if function.sequence else arrays[lead]
@@ -185,17 +186,108 @@ def widened(kernel: Kernel, function: Function, backend: Backend) -> Kernel:
         if dtype not in narrow:
             return kernel(*arrays, **params)
         if function.sequence:
-            result = kernel([a.astype(wide) for a in arrays[lead]], **params)
+            result = kernel([cast(a, wide) for a in arrays[lead]], **params)
         else:
-            result = kernel(*[a.astype(wide) if getattr(a, "dtype", None) == dtype else a for a in arrays], **params)
+            result = kernel(*[cast(a, wide) if getattr(a, "dtype", None) == dtype else a for a in arrays], **params)
         return tuple(rounded(r, dtype) for r in result) if function.outputs != 1 else rounded(result, dtype)
 
     run.__name__ = run.__qualname__ = function.name
     return run
 
 
+_STANDARD_NAMES: Final = {"power": "pow"}
+"""The standard's names of functions that polyad has under NumPy's."""
+
+BY_POSITION: Final = {
+    "arange": ("start", "stop", "step"),
+    "astype": ("dtype",),
+    "eye": ("n_rows", "n_cols"),
+    "linalg.matrix_power": ("n",),
+    "linspace": ("start", "stop"),
+    "repeat": ("repeats",),
+    "tile": ("repetitions",),
+}
+"""Parameters that the standard's functions take by position only."""
+
+
+def standard(namespace: Any, name: str) -> Kernel | None:
+    """Find a function of the standard in a library's namespace, as a kernel: with parameters by name."""
+    found: Kernel | None = lookup(namespace, _STANDARD_NAMES.get(name, name)) or lookup(namespace, name)
+    if found is None:
+        return None
+    if name.startswith("logical_"):
+        return _of_truth(found, namespace.bool)
+    names = BY_POSITION.get(name)
+    return found if names is None else _by_name(found, names)
+
+
+def _of_truth(call: Kernel, bool_: Any) -> Kernel:
+    """Make a function of bools take numbers too, which are true if they are not 0."""
+
+    def truth(x: Any) -> Any:
+        return x if hasattr(x, "dtype") and x.dtype == bool_ else x != 0
+
+    def kernel(*arrays: Array) -> Any:
+        return call(*[truth(x) for x in arrays])
+
+    kernel.original = call  # type: ignore[attr-defined]
+    return kernel
+
+
+def _by_name(call: Kernel, names: Sequence[str]) -> Kernel:
+    """Make a function take parameters by name that it takes by position."""
+
+    def kernel(*arrays: Array, **params: Any) -> Any:
+        return call(*arrays, *[params.pop(n) for n in names if n in params], **params)
+
+    kernel.original = call  # type: ignore[attr-defined]
+    return kernel
+
+
+class HostSource:
+    """A source of random numbers for libraries without one: NumPy's numbers, brought to a device.
+
+    Parameters
+    ----------
+    device : Device
+    host : Backend
+        The backend whose generator draws.
+    """
+
+    def __init__(self, device: Device, host: Backend) -> None:
+        self._device, self._host = device, host.devices[0]
+        source = host.generator(self._host)
+        self.seed, self.get_state, self.set_state = source.seed, source.get_state, source.set_state
+        self._source = source
+
+    def _bring(self, array: Any) -> Array:
+        return self._device.backend.from_host(array, self._device, copy=False)
+
+    def _dtype(self, dtype: Any) -> Any:
+        return self._host.dtype(self._device.dtypes[dtype])
+
+    def uniform(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Numbers in [0, 1)."""
+        return self._bring(self._source.uniform(shape, self._dtype(dtype)))
+
+    def normal(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Numbers of the standard normal distribution."""
+        return self._bring(self._source.normal(shape, self._dtype(dtype)))
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Integers in [low, high)."""
+        return self._bring(self._source.integers(low, high, shape, self._dtype(dtype)))
+
+    def permutation(self, n: int) -> Array:
+        """A random order."""
+        return self._bring(self._source.permutation(n))
+
+
 class Backend:
     """Base class of backends. A subclass says what its library does differently from the array API standard.
+
+    A library that has the standard, and nothing to add, needs ``name`` and ``xp`` alone. Its arrays then count as not
+    writable, since the standard leaves open what a write to a view does.
 
     Attributes
     ----------
@@ -230,17 +322,34 @@ class Backend:
     """
 
     name: ClassVar[str]
-    writable: ClassVar[bool] = True
+    writable: ClassVar[bool] = False
     is_host: ClassVar[bool] = False
     strong: ClassVar[frozenset[DType]] = frozenset()
     xp: Any
-    array: type
-    array_types: tuple[type, ...]
-    dtypes: Mapping[DType, Any]
-    kernels: Mapping[str, Kernel]
-    inplace: Mapping[str, Kernel]
+    kernels: Mapping[str, Kernel] = {}
+    inplace: Mapping[str, Kernel] = {}
     provided: dict[str, Kernel] = {}  # noqa: RUF012 - replaced when the backend is introduced
-    devices: tuple[Device, ...]
+
+    @cached_property
+    def array(self) -> type:
+        """The type of its arrays."""
+        return type(self.xp.empty(0))
+
+    @cached_property
+    def array_types(self) -> tuple[type, ...]:
+        """Further types that are its arrays."""
+        return (self.array,)
+
+    @cached_property
+    def dtypes(self) -> Mapping[DType, Any]:
+        """The library's own type for each of polyad's that it has."""
+        found = self.xp.__array_namespace_info__().dtypes()
+        return {BY_NAME[name]: native for name, native in found.items() if name in BY_NAME}
+
+    @cached_property
+    def devices(self) -> tuple[Device, ...]:
+        """Its devices, the default first."""
+        return (Device(self, "cpu"),)
 
     # Kernels --------------------------------------------------------------------------------------------
 
@@ -254,7 +363,7 @@ class Backend:
         """
         own = self.kernels.get(function.name) or self.provided.get(function.name)
         if own is None and function.standard:
-            own = lookup(self.xp, function.name)
+            own = standard(self.xp, function.name)
         if own is not None:
             return widened(own, function, self) if function.wide else own
         body = function.body
@@ -271,7 +380,7 @@ class Backend:
             return body(xp, *arrays, **params)
 
         run.__name__ = run.__qualname__ = function.name
-        return run
+        return widened(run, function, self) if function.wide else run
 
     def prepare(self, kernel: Kernel, function: Function) -> Kernel:
         """Make a kernel ready for repeated calls: a compiler's chance. As it stands, unchanged."""
@@ -294,15 +403,22 @@ class Backend:
 
     def from_flat(self, values: Sequence[Any], shape: tuple[int, ...], dtype: Any, device: Device) -> Array:
         """Make an array of ``shape`` from numbers in row-major order."""
-        raise NotImplementedError
+        return self.xp.reshape(self.xp.asarray(values, dtype=dtype), shape)
 
     def from_host(self, array: Any, device: Device, *, copy: bool) -> Array:
         """Bring a NumPy array to ``device``; with ``copy``, never sharing its memory."""
-        raise NotImplementedError
+        native = array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+        return self.xp.asarray(native, copy=copy or not self.writable or None)
 
     def to_host(self, array: Array) -> Any:
         """Give the values as a NumPy array, sharing memory where the library can."""
-        raise NotImplementedError
+        return self._host().from_dlpack(array, None if self.writable else True)
+
+    @staticmethod
+    def _host() -> Backend:
+        from .plugins import DEFAULT_BACKEND, plugins
+
+        return plugins.backend(DEFAULT_BACKEND)
 
     def from_dlpack(self, array: Any, copy: bool | None) -> Array:
         """Take another library's array through DLPack; by default sharing its memory where both allow.
@@ -320,7 +436,7 @@ class Backend:
 
     def copy(self, array: Array) -> Array:
         """Give a new array of the same values, in row-major order where the library has an order."""
-        raise NotImplementedError
+        return self.xp.asarray(array, copy=True)
 
     def owned(self, array: Array, shared: bool) -> Array:
         """Give an array that may be written: itself if nobody else has its memory, otherwise a copy."""
@@ -336,7 +452,7 @@ class Backend:
 
     def write(self, target: Array, value: Array) -> None:
         """Write ``value`` into ``target`` in place. Called only where `writable`."""
-        raise NotImplementedError
+        target[...] = value
 
     def device_of(self, array: Array) -> Device:
         """Where an array of this backend's library lives."""
@@ -350,8 +466,8 @@ class Backend:
         """Make a class of tensors known to the library's transformations. Called for each class there is."""
 
     def generator(self, device: Device) -> Any:
-        """Give a new source of random numbers: see `polyad.ops.random.Source`."""
-        raise NotImplementedError
+        """Give a new source of random numbers: see `polyad.ops.random.Source`. By default NumPy's."""
+        return HostSource(device, self._host())
 
     def synchronize(self, device: Device) -> None:
         """Wait until all work on ``device`` is done."""
