@@ -21,24 +21,29 @@ from polyad.backend import Backend
 from polyad.errors import BackendError
 from polyad.plugins import plugins
 
-ALL = ("numpy", "jax", "cupy")
+ALL = ("numpy", "jax", "cupy", "strict")
+STRICT = "strict"  # a backend that lives here, and needs array-api-strict
 
 
 def chosen_backends() -> list[str]:
     """The backends that the environment names, or all."""
     named = os.environ.get("POLYAD_TEST_BACKENDS")
     names = list(ALL) if named is None else [n.strip() for n in named.split(",") if n.strip()]
+    known = [*plugins.backend_names(), STRICT]
     for name in names:
-        if name not in plugins.backend_names():
-            raise pytest.UsageError(
-                f"POLYAD_TEST_BACKENDS names {name!r}; installed backends are {', '.join(plugins.backend_names())}"
-            )
+        if name not in known:
+            raise pytest.UsageError(f"POLYAD_TEST_BACKENDS names {name!r}; there are {', '.join(known)}")
     return names
 
 
 @pytest.fixture(scope="session", params=chosen_backends())
 def loaded_backend(request: pytest.FixtureRequest) -> Backend:
     """Each backend in turn; the test is skipped, with the reason, where one cannot be had."""
+    if request.param == STRICT and STRICT not in plugins.backend_names():
+        pytest.importorskip("array_api_strict", reason="backend 'strict' needs array-api-strict")
+        from strict_backend import StrictBackend
+
+        plugins.add_backend(StrictBackend())
     try:
         return plugins.backend(request.param)
     except BackendError as error:

@@ -37,6 +37,7 @@ LAYERS = [
     ["__main__"],
 ]
 CYCLES = {
+    ("backend", "plugins"): "values go through the default backend's arrays where a backend says no other way",
     ("autograd", "testing"): "gradcheck, under the name PyTorch has it by; loaded when asked for",
 }
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import polyad as ad
+from polyad.backend import BY_POSITION
 from polyad.errors import BackendError, BackendNotInstalledError, DTypeError, IndexOutOfRangeError
 from polyad.function import FUNCTIONS, Fails
 from polyad.keys import ARRAY, Slice
@@ -144,8 +145,10 @@ def test_cupy_takes_the_arguments_of_standard_functions(name: str) -> None:
         assert (theirs.nin, list(function.params)) == (len(function.inputs), [])
         return
     alone = function.sequence or name == "zeros_like"  # of which only rules call the record, with an array
-    arrays = [object()] * (1 if alone else len(function.inputs))
-    params = {p: None for p in function.params if not (function.accumulates and p == "dtype")}
+    by_position = BY_POSITION.get(name, ())
+    arrays = [object()] * ((1 if alone else len(function.inputs)) + len(by_position))
+    omitted = {*by_position, *(["dtype"] if function.accumulates else [])}
+    params = {p: None for p in function.params if p not in omitted}
     inspect.signature(theirs).bind(*arrays, **params)
 
 

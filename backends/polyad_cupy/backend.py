@@ -67,6 +67,7 @@ class CuPyBackend(Backend):
     """
 
     name: ClassVar[str] = "cupy"
+    writable: ClassVar[bool] = True
     xp: Any = cupy
     array: type = cupy.ndarray
     array_types: tuple[type, ...] = (cupy.ndarray,)

@@ -105,7 +105,6 @@ def kernels(xp: Any) -> dict[str, Kernel]:
         "getitem": getitem,
         "setitem": setitem,
         "index_scatter": index_scatter,
-        "eye": lambda n_rows, n_cols, dtype, k=0: xp.eye(n_rows, n_cols, k, dtype),
     }
 
 

@@ -64,7 +64,6 @@ class JAXBackend(Backend):
     """Arrays of `jax.Array`, on the devices that JAX finds."""
 
     name: ClassVar[str] = "jax"
-    writable: ClassVar[bool] = False
     xp = jnp
     array_types = (jax.Array,)
     dtypes = NATIVE
@@ -79,9 +78,6 @@ class JAXBackend(Backend):
         "remainder": _integers(jnp.remainder),
         "linalg.eigh": lambda x: tuple(jnp.linalg.eigh(x, symmetrize_input=False)),
         "empty": jnp.zeros,
-        "arange": jnp.arange,
-        "linspace": lambda start, stop, num, dtype, endpoint: jnp.linspace(start, stop, num, endpoint, dtype=dtype),
-        "eye": lambda n_rows, n_cols, dtype, k=0: jnp.eye(n_rows, n_cols, k, dtype),
         **{name: _own(kernel) for name, kernel in indexing.KERNELS.items()},
     }
     inplace = {}  # noqa: RUF012 - never written

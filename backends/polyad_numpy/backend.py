@@ -118,6 +118,7 @@ class NumPyBackend(Backend):
     """Arrays of `numpy.ndarray`, on the host."""
 
     name: ClassVar[str] = "numpy"
+    writable: ClassVar[bool] = True
     is_host: ClassVar[bool] = True
     xp = np
     array = np.ndarray
@@ -134,6 +135,7 @@ class NumPyBackend(Backend):
         "broadcast_to": _broadcast_to,
         "clip": _clip,
         "power": operator.pow,
+        **{f"logical_{n}": getattr(np, f"logical_{n}") for n in ("and", "or", "xor", "not")},  # of numbers too
         "where": _where,
         "real": lambda x: x.real.copy() if x.dtype.kind == "c" else x,  # not a view of the complex array
         "conj": operator.methodcaller("conj"),
@@ -151,9 +153,6 @@ class NumPyBackend(Backend):
         "nonzero": np.nonzero,
         "floor_divide": _divide_integers(np.floor_divide),
         "remainder": _divide_integers(np.remainder),
-        "arange": np.arange,
-        "linspace": lambda start, stop, num, dtype, endpoint: np.linspace(start, stop, num, endpoint, dtype=dtype),
-        "eye": lambda n_rows, n_cols, dtype, k=0: np.eye(n_rows, n_cols, k, dtype),
     }
     inplace = {  # noqa: RUF012 - never written
         "add": lambda x, y: np.add(x, y, x),

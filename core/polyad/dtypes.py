@@ -125,8 +125,11 @@ def _lookup(value: Any) -> DType | None:
         return _TYPES[value]
     name = value if isinstance(value, str) else getattr(value, "name", None) or getattr(value, "__name__", None)
     found = BY_NAME.get(name) if isinstance(name, str) else None  # numpy.dtype, ml_dtypes, numpy.float32
-    if found is None and not isinstance(value, str) and hasattr(value, "dtype"):
-        found = BY_NAME.get(getattr(value.dtype, "name", ""))  # jax.numpy.float32
+    if found is None and not isinstance(value, str):
+        if hasattr(value, "dtype"):
+            return BY_NAME.get(getattr(value.dtype, "name", ""))  # jax.numpy.float32
+        if not isinstance(name, str) and not hasattr(value, "shape"):
+            return BY_NAME.get(str(value).rpartition(".")[2])  # array_api_strict.float32
     return found
 
 

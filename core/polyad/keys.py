@@ -21,7 +21,10 @@ class Slice(NamedTuple):
 
     def python(self) -> slice:
         """Give the slice in Python's own form."""
-        stop = self.start + self.length * self.step
+        if not self.length:
+            return slice(0, 0, 1)
+        # the standard leaves open what a slice does that stops further than one place behind its last element
+        stop = self.start + (self.length - 1) * self.step + (1 if self.step > 0 else -1)
         return slice(self.start, stop if stop >= 0 else None, self.step)
 
 

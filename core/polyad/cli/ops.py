@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ..backend import Backend, lookup
+from ..backend import Backend, standard
 from ..dtypes import ALL, CATEGORIES
 from ..errors import BackendError, PluginError
 from ..function import (
@@ -96,7 +96,7 @@ def kernel(backend: Backend, function: Function) -> str:
         return "own"
     if function.name in backend.provided:
         return "plugin"
-    if function.standard and lookup(backend.xp, function.name) is not None:
+    if function.standard and standard(backend.xp, function.name) is not None:
         return "library"
     return "body" if function.body is not None else "none"
 

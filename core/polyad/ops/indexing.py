@@ -13,13 +13,14 @@ from ..careful import SCALARS, broadcast_shapes
 from ..dispatch import function
 from ..dtypes import int64
 from ..errors import DeviceError, DTypeError, IndexOutOfRangeError, OperandError, ShapeError
-from ..function import FUNCTIONS, Sample
+from ..function import FUNCTIONS, XP, Sample
 from ..grad_mode import recording
 from ..keys import ARRAY, Key, Slice
 from ..plugins import plugins
 from ..rules import sum_to
 from ..tensor import Tensor, wrap
 from ..views import View, node_of, raw
+from . import brackets
 from .conversion import asarray, value_for
 
 __all__ = [
@@ -191,7 +192,7 @@ def _strides(shape: tuple[int, ...], strides: tuple[int, ...], *, key: Key) -> t
         Sample((2, 3, 4), [[0], [2]], key=(Slice(0, 2, 1), None, ARRAY), name="x[:, None, [[0], [2]]]"),
     ],
 )
-def _gather(x: Tensor, /, *indices: Tensor, key: Key) -> Tensor:
+def _gather(xp: XP, x: Tensor, /, *indices: Tensor, key: Key) -> Tensor:
     """Elements at a key with index arrays: what ``x[...]`` does. A copy.
 
     Repeated indices add up in the gradient.
@@ -202,6 +203,7 @@ def _gather(x: Tensor, /, *indices: Tensor, key: Key) -> Tensor:
     >>> ad.tensor([1.0, 2.0, 3.0])[[0, 2, 2]]
     tensor([1., 3., 3.])
     """
+    return brackets.read(xp, x, indices, key)  # type: ignore[no-any-return]
 
 
 @function(
@@ -218,7 +220,7 @@ def _gather(x: Tensor, /, *indices: Tensor, key: Key) -> Tensor:
         Sample((3, 0), key=(Slice(1, 2, 1),), name="x[1:] of nothing"),
     ],
 )
-def slice_view(x: Tensor, /, *, key: Key) -> Tensor:
+def slice_view(xp: XP, x: Tensor, /, *, key: Key) -> Tensor:
     """Elements at a key of numbers and slices: what ``x[1, ::2]`` does. A view.
 
     Examples
@@ -227,6 +229,7 @@ def slice_view(x: Tensor, /, *, key: Key) -> Tensor:
     >>> ad.tensor([[1.0, 2.0], [3.0, 4.0]])[1]
     tensor([3., 4.])
     """
+    return brackets.read(xp, x, (), key)  # type: ignore[no-any-return]
 
 
 @function(
@@ -239,7 +242,7 @@ def slice_view(x: Tensor, /, *, key: Key) -> Tensor:
         Sample((4,), key=(1,), shape=(3, 4), name="into a row"),
     ],
 )
-def index_scatter(g: Tensor, /, *indices: Tensor, key: Key, shape: tuple[int, ...]) -> Tensor:
+def index_scatter(xp: XP, g: Tensor, /, *indices: Tensor, key: Key, shape: tuple[int, ...]) -> Tensor:
     """Zeros of ``shape`` with ``g`` added at a key: the transpose of reading there.
 
     Examples
@@ -250,6 +253,7 @@ def index_scatter(g: Tensor, /, *indices: Tensor, key: Key, shape: tuple[int, ..
     >>> x.grad
     tensor([1., 0., 2.])
     """
+    return brackets.add(xp, g, indices, key, shape)  # type: ignore[no-any-return]
 
 
 @function(
@@ -299,7 +303,7 @@ def _value_rule(g: Any, xp: Any, indices: Any, key: Key, value_shape: tuple[int,
         Sample((3, 4), (2, 1), [[0], [2]], [1, 3], key=(ARRAY, ARRAY), name="x[[[0], [2]], [1, 3]] = v"),
     ],
 )
-def _put(x: Tensor, value: Tensor, /, *indices: Tensor, key: Key) -> Tensor:
+def _put(xp: XP, x: Tensor, value: Tensor, /, *indices: Tensor, key: Key) -> Tensor:
     """``x`` with the elements at a key replaced by ``value``: what ``x[...] = value`` writes.
 
     Examples
@@ -310,6 +314,7 @@ def _put(x: Tensor, value: Tensor, /, *indices: Tensor, key: Key) -> Tensor:
     >>> x
     tensor([0., 5., 5.])
     """
+    return brackets.put(xp, x, value, indices, key)  # type: ignore[no-any-return]
 
 
 def setitem(x: Tensor, index: Any, value: Any) -> None:
