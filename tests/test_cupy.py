@@ -6,6 +6,7 @@ argument that it does not take and a type that it has no loop for are errors the
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import subprocess
 import sys
@@ -30,6 +31,7 @@ cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
 from polyad_cupy.backend import CuPyBackend, version  # noqa: E402
 from polyad_cupy.kernels import inplace, kernels  # noqa: E402
 from polyad_cupy.random import KERNEL, CounterSource, splitmix64  # noqa: E402
+from polyad_special.kernels import cupy_kernels  # noqa: E402
 
 ADDABLE = ("int32", "int64", "uint32", "uint64", "float16", "float32", "float64")  # cupy._core, _scatter_op_single
 
@@ -111,6 +113,8 @@ class StandIn(CuPyBackend):
 def stand_in() -> Iterator[StandIn]:
     backend = StandIn([None])
     plugins.add_backend(backend)
+    special = StrictNamespace(importlib.import_module("scipy.special"), importlib.import_module("cupyx.scipy.special"))
+    backend.provided |= cupy_kernels(lambda: special)
     yield backend
     plugins._backends.pop(backend.name)
 
@@ -132,6 +136,7 @@ SAMPLES = [pytest.param(f, s, id=f"{name}-{s!r}") for name, f in OWN.items() for
 @pytest.mark.parametrize("name", OWN)
 def test_every_function_has_a_kernel(name: str) -> None:
     backend = CuPyBackend([cupy.cuda.Device(0)])  # naming a device does not need one
+    plugins._introduce(backend)
     assert callable(backend.resolve(FUNCTIONS[name], backend.devices[0]))
 
 

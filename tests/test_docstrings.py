@@ -17,7 +17,7 @@ import pytest
 import polyad as ad
 from polyad.function import FUNCTIONS
 
-PACKAGES = ("polyad", "polyad_numpy", "polyad_nn")  # all that can be imported without JAX and CuPy
+PACKAGES = ("polyad", "polyad_numpy", "polyad_nn", "polyad_special")  # all that can be imported without JAX and CuPy
 
 
 def modules() -> Iterator[ModuleType]:
