@@ -45,6 +45,18 @@ class DTypeError(PolyadError, TypeError):
 class LinAlgError(PolyadError, ValueError):
     """A matrix for which the result does not exist: singular, or not positive definite. Also ``linalg.LinAlgError``."""
 
+    @classmethod
+    def of(cls, function: str, position: int, shape: tuple[int, ...], problem: str) -> LinAlgError:
+        """Name the matrix that has a problem: its position, in row-major order, in a stack of shape ``shape``."""
+        which = "the matrix"
+        if shape:
+            index = []
+            for n in reversed(shape):
+                position, i = divmod(position, n)
+                index.append(i)
+            which = f"matrix {tuple(reversed(index))} of the stack of shape {shape}"
+        return cls(f"{function}: {which} {problem}")
+
 
 class IndexOutOfRangeError(PolyadError, IndexError):
     """An index or axis outside its valid range."""
