@@ -45,7 +45,9 @@ def test_metadata(project: dict[str, Any]) -> None:
     found = metadata("polyad")
     assert found["Version"] == ad.__version__
     assert found["License-Expression"] == "BSD-3-Clause"
-    assert {"jax", "cuda12", "cuda13", "demo", "einops", "special", "test", "docs", "bench"} == set(found.get_all("Provides-Extra") or ())
+    assert {"jax", "cuda12", "cuda13", "demo", "einops", "special", "test", "docs", "bench"} == set(
+        found.get_all("Provides-Extra") or ()
+    )
     assert (ROOT / "LICENSE").read_text().startswith("BSD 3-Clause License")
     lowest = project["project"]["requires-python"].removeprefix(">=")
     pythons = [c.rpartition(" ")[2] for c in project["project"]["classifiers"] if re.search(r":: 3\.\d+$", c)]
@@ -76,7 +78,13 @@ def test_lowest_environment_has_the_lower_bounds(project: dict[str, Any]) -> Non
     section = tox.partition("[testenv:lowest]")[2].partition("[testenv:")[0]
     pinned = dict(re.findall(r"^ +([\w-]+)==([\d.]+)$", section, re.MULTILINE))
     extras = project["project"]["optional-dependencies"]
-    for requirement in [*project["project"]["dependencies"], *extras["jax"], *extras["demo"], *extras["special"], *extras["test"]]:
+    for requirement in [
+        *project["project"]["dependencies"],
+        *extras["jax"],
+        *extras["demo"],
+        *extras["special"],
+        *extras["test"],
+    ]:
         if ">=" not in requirement:
             continue
         name, _, bound = requirement.partition(">=")
