@@ -379,7 +379,6 @@ def test_result_of_one_type(backend: Backend) -> None:
         ),
         (lambda x: x.select(0, 2), IndexOutOfRangeError, "select: index 2 is out of range for dimension 0 of length 2"),
         (lambda x: ad.fliplr(x[0]), ShapeError, r"fliplr: expected at least 2 dimensions; got shape \(3,\)"),
-        (lambda x: x.flip(0, dim=1), OperandError, "flip: the axis was given twice"),
         (lambda x: ad.hstack([x, x[:1]]), ShapeError, r"hstack: concat: shapes must agree .*\(2, 3\) and \(1, 3\)"),
         (lambda x: ad.hstack([]), OperandError, r"hstack: expected a list or tuple of tensors; got \[\]"),
         (lambda x: ad.vstack([x, 1]), OperandError, "vstack: an element is int 1; expected a tensor"),
@@ -422,3 +421,79 @@ def test_something_that_is_no_tensor(name: str) -> None:
     arguments = {"moveaxis": (0, 1), "repeat": (2,), "unflatten": (0, (1, 1)), "split": (1,), "delete": (0,)}
     with pytest.raises(OperandError, match=rf"{'matrix_transpose' if name == 'adjoint' else name}: x is list"):
         getattr(ad, name)([1.0], *arguments.get(name, ()))
+
+
+# PyTorch's spellings ------------------------------------------------------------------------------------------------
+
+
+def test_pytorchs_names_of_parameters(backend: Backend) -> None:
+    x = counted(2, 3)
+    assert_close(ad.flip(x, dims=(0, 1)), ad.flip(x))
+    assert_close(x.flip(dims=(1,)), ad.flip(x, axis=1))
+    assert_close(ad.roll(x, shifts=1, dims=0), ad.roll(x, 1, axis=0))
+    assert_close(ad.tile(x, dims=(2, 1)), ad.tile(x, (2, 1)))
+    assert_close(ad.triu(x, diagonal=1), ad.triu(x, k=1))
+    assert_close(ad.diag(x, diagonal=1), ad.diag(x, 1))
+    assert_close(ad.rot90(x, 1, dims=(1, 0)), ad.rot90(x, axes=(1, 0)))
+    assert_close(ad.permute_dims(x, dims=(1, 0)), x.mT)
+    assert_close(ad.repeat_interleave(x, 2, dim=1), ad.repeat(x, 2, axis=1))
+    assert [y.shape for y in ad.unbind(x, dim=1)] == [(2,)] * 3
+    assert_close(ad.diagonal(x, dim1=1, dim2=0), x.diagonal())
+    with pytest.raises(OperandError, match="roll: give shift or shifts, not both"):
+        ad.roll(x, 1, shift=1, shifts=1)
+    with pytest.raises(OperandError, match="flip: axis was given twice, by position and by name"):
+        x.flip(0, dims=1)
+
+
+def test_methods_of_pytorch(backend: Backend) -> None:
+    x = ad.zeros(2, 3, dtype=ad.float64)
+    assert (x.element_size(), x.nelement(), x.ndimension(), x.nbytes) == (8, 6, 2, 48)
+    assert (x.stride(), x.mT.stride(), x[:, ::2].stride(1), x.expand(4, 2, 3).stride(0)) == ((3, 1), (1, 3), 2, 0)
+    other = ad.ones(3, 2)
+    assert x.view_as(other).shape == x.reshape_as(other).shape == (3, 2)
+    assert ad.ones(1, 2).expand_as(other).shape == (3, 2)
+    with pytest.raises(OperandError, match=r"view_as: other is tuple \(3, 2\); expected a tensor"):
+        x.view_as((3, 2))
+
+
+PADS: list[tuple[tuple[int, ...], str, Any]] = [
+    ((1, 2), "constant", None),
+    ((1, 2, 0, 1), "constant", 2.5),
+    ((-1, 2, 1, -1), "constant", None),
+    ((2, 1), "reflect", None),
+    ((1, -2), "replicate", None),
+    ((2, 3), "circular", None),
+]
+
+
+@pytest.mark.parametrize(("pad", "mode", "value"), PADS)
+def test_pad_as_pytorch(backend: Backend, pad: Any, mode: str, value: Any) -> None:
+    torch = pytest.importorskip("torch")
+    x = counted(2, 3, 4).requires_grad_()
+    t = torch.arange(1.0, 25.0, dtype=torch.float64).reshape(2, 3, 4).requires_grad_()
+    mine, its = ad.nn.functional.pad(x, pad, mode, value), torch.nn.functional.pad(t, pad, mode, value)
+    assert_close(mine, its.detach().numpy())
+    (mine**2).sum().backward()
+    (its**2).sum().backward()
+    assert_close(x.grad, t.grad.numpy())
+
+
+@pytest.mark.parametrize(
+    ("args", "error", "match"),
+    [
+        (((1, 2, 3),), ShapeError, r"nn.pad: pad is a pair for each of the last of 1 dimensions; got \(1, 2, 3\)"),
+        (((1, 2), "edge"), ArgumentError, "nn.pad: mode is one of .*'circular'; got 'edge'"),
+        (((1, 2), "reflect", 1.0), ArgumentError, "nn.pad: value 1.0 is for mode 'constant'; got mode 'reflect'"),
+        (((-2, -2),), ShapeError, r"nn.pad: \(-2, -2\) cuts off more than dimension 0 of \(3,\) has"),
+    ],
+)
+def test_errors_of_pad(backend: Backend, args: Any, error: type[Exception], match: str) -> None:
+    with pytest.raises(error, match=match):
+        ad.nn.functional.pad(ad.ones(3), *args)
+
+
+def test_astype_brings_to_a_device(backend: Backend) -> None:
+    x = ad.ones(2)
+    assert ad.astype(x, ad.float32, device=x.device, copy=False) is x
+    moved = ad.astype(x, ad.float64, device=ad.zeros(1, backend="numpy").device)
+    assert (moved.backend.name, moved.dtype) == ("numpy", ad.float64)

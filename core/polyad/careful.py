@@ -26,16 +26,20 @@ SCALARS: Final = frozenset([float, int, bool, complex])
 
 # Arguments ---------------------------------------------------------------------------------------------------
 
-_PYTORCH_NAMES: Final = {"dim": "axis", "keepdim": "keepdims"}
+_PYTORCH_NAMES: Final = {
+    "dim": ("axis",),
+    "keepdim": ("keepdims",),
+    "dims": ("axis", "axes", "repetitions"),
+    "diagonal": ("k",),
+    "shifts": ("shift",),
+}
+"""PyTorch's names of parameters, with polyad's: the first that a function has."""
 
 
 def named(made: Function, names: Sequence[str], args: Sequence[Any], params: dict[str, Any]) -> dict[str, Any]:
-    """Parameters by polyad's names: from positions, and from PyTorch's ``dim`` and ``keepdim``."""
-    if "dim" in params or "keepdim" in params:
-        renamed = {_PYTORCH_NAMES.get(key, key): value for key, value in params.items()}
-        if len(renamed) < len(params):
-            raise OperandError(f"{made.name}: give axis or dim, keepdims or keepdim, not both")
-        params = renamed
+    """Parameters by polyad's names: from positions, and from PyTorch's, such as ``dim`` and ``keepdim``."""
+    if not _PYTORCH_NAMES.keys().isdisjoint(params):
+        params = _renamed(made, names, params)
     if not args:
         return params
     if len(args) > len(names):
@@ -48,6 +52,18 @@ def named(made: Function, names: Sequence[str], args: Sequence[Any], params: dic
         if key in params:
             raise OperandError(f"{made.name}: {key} was given twice, by position and by name")
     return {**given, **params}
+
+
+def _renamed(made: Function, names: Sequence[str], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters by polyad's names, of a function that has none of PyTorch's names itself."""
+    renamed: dict[str, Any] = {}
+    for given, value in params.items():
+        known = () if given in names else _PYTORCH_NAMES.get(given, ())
+        key = next((k for k in known if k in names or k in made.params), known[0] if known else given)
+        if key != given and key in params:
+            raise OperandError(f"{made.name}: give {key} or {given}, not both")
+        renamed[key] = value
+    return renamed
 
 
 def with_defaults(made: Function, params: Mapping[str, Any]) -> dict[str, Any]:

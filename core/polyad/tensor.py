@@ -106,6 +106,8 @@ class Tensor(Methods):
         """Give the number of its dimensions."""
         return self.ndim
 
+    ndimension = dim
+
     @property
     def size(self) -> Size:
         """Number of its elements; ``x.size()`` and ``x.size(0)`` give its shape, as in PyTorch."""
@@ -117,6 +119,8 @@ class Tensor(Methods):
     def numel(self) -> int:
         """Give the number of its elements."""
         return math.prod(self.shape)
+
+    nelement = numel
 
     @property
     def dtype(self) -> DType:
@@ -154,6 +158,24 @@ class Tensor(Methods):
     def nbytes(self) -> int:
         """Bytes of all elements."""
         return self.numel() * self.dtype.itemsize
+
+    def element_size(self) -> int:
+        """Give the bytes an element."""
+        return self.dtype.itemsize
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Give the strides in elements, or that of one dimension: how far apart in memory neighbours are.
+
+        They are polyad's own, the same on every backend: those by which `view` decides.
+
+        Examples
+        --------
+        >>> import polyad as ad
+        >>> ad.zeros((2, 3)).mT.stride(), ad.zeros((2, 3)).stride(0)
+        ((1, 3), 3)
+        """
+        strides = views.strides_of(self)
+        return strides if dim is None else strides[dim]
 
     def is_floating_point(self) -> bool:
         """Whether its elements are real floating-point numbers."""

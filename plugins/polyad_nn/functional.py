@@ -22,6 +22,7 @@ __all__ = [
     "mse_loss",
     "linear",
     "dropout",
+    "pad",
 ]
 
 Shape = tuple[int, ...]
@@ -684,6 +685,60 @@ def dropout(
     kept = ad.rand(input.shape, generator=generator, device=input.device) >= p
     scale = 1 / (1 - p) if p < 1 else 0.0
     return ad.where(kept, input, 0.0) * scale
+
+
+_PAD_MODES: Final = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+
+
+def pad(
+    input: ad.Tensor, pad: tuple[int, ...] | list[int], mode: str = "constant", value: complex | None = None
+) -> ad.Tensor:
+    """Add elements before and after along the last dimensions, or cut them off: `polyad.pad` in PyTorch's spelling.
+
+    Parameters
+    ----------
+    input : Tensor
+    pad : tuple of int
+        How many before and after along the last dimension, then along the one before it, and so on. Negative numbers
+        cut off.
+    mode : {"constant", "reflect", "replicate", "circular"}
+        What is added: ``value``; the elements mirrored at the outermost; the outermost again; those from the other end.
+    value : number, optional
+        0 by default.
+
+    Returns
+    -------
+    Tensor
+        Of ``input``'s type.
+
+    Raises
+    ------
+    ShapeError
+        If there is not a pair for each of the last dimensions, or less than nothing would remain.
+    ArgumentError
+        If there is no such mode, or a ``value`` in another mode than "constant".
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.nn.functional.pad(ad.tensor([[1, 2], [3, 4]]), (1, 0, 0, -1))
+    tensor([[0, 1, 2]])
+    """
+    if mode not in _PAD_MODES:
+        raise ArgumentError(f"nn.pad: mode is one of {', '.join(map(repr, _PAD_MODES))}; got {mode!r}")
+    if value is not None and mode != "constant":
+        raise ArgumentError(f"nn.pad: value {value} is for mode 'constant'; got mode {mode!r}")
+    if len(pad) % 2 or len(pad) > 2 * input.ndim:
+        raise ShapeError(f"nn.pad: pad is a pair for each of the last of {input.ndim} dimensions; got {tuple(pad)}")
+    widths = [(0, 0)] * (input.ndim - len(pad) // 2) + [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
+    for axis, (before, after) in enumerate(widths):
+        if before < 0 or after < 0:
+            left = input.shape[axis] + min(before, 0) + min(after, 0)
+            if left < 0:
+                raise ShapeError(f"nn.pad: {(before, after)} cuts off more than dimension {axis} of {input.shape} has")
+            input = ad.narrow(input, axis, max(-before, 0), left)
+    kept = tuple((max(before, 0), max(after, 0)) for before, after in widths)
+    return ad.pad(input, kept, _PAD_MODES[mode], constant_values=0 if value is None else value)
 
 
 def probability(name: str, p: float) -> float:

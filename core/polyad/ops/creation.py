@@ -146,7 +146,7 @@ def fitted(name: str, value: Any, dtype: DType) -> Any:
         If the type does not hold it.
     """
     if type(value) not in NUMBERS:
-        if not hasattr(value, "item") or getattr(value, "shape", ()):
+        if not hasattr(value, "item") or getattr(value, "shape", None):
             raise OperandError(f"{name} must be a number; got {value!r:.60}")
         value = value.item()  # a library's scalar, or a 0-d tensor
         if type(value) not in NUMBERS:
@@ -488,7 +488,7 @@ def arange(
     where = place(device, backend)
     whole = type(start) is type(stop) is type(step) is int
     wanted = as_dtype(dtype) if dtype is not None else int64 if whole else float32
-    count = len(range(start, stop, step)) if whole else _count(start, stop, step)
+    count = max(-((start - stop) // step), 0) if whole else _count(start, stop, step)
     if "integer" in wanted.kind or wanted.kind == "bool":
         start, step = fitted("arange: start", start, wanted), fitted("arange: step", step, int64)
         if count:
@@ -507,7 +507,7 @@ def arange(
 def _real(name: str, argument: str, value: Any) -> Any:
     """A Python number that is not complex."""
     if type(value) not in (int, float):
-        found = value.item() if hasattr(value, "item") and not getattr(value, "shape", ()) else value
+        found = value.item() if hasattr(value, "item") and not getattr(value, "shape", None) else value
         if isinstance(found, complex) or not isinstance(found, (bool, int, float)):
             raise OperandError(f"{name}: {argument} must be a real number; got {value!r:.60}")
         value = int(found) if isinstance(found, int) else float(found)
@@ -765,6 +765,8 @@ def eye(
     return finished(where.kernels[_eye](n_rows=rows, n_cols=cols, k=k, dtype=native), where, requires_grad)
 
 
-for _record, _call in zip(RECORDS, (zeros, ones, empty, full, arange, linspace, eye, zeros_like, ones_like), strict=True):
+for _record, _call in zip(
+    RECORDS, (zeros, ones, empty, full, arange, linspace, eye, zeros_like, ones_like), strict=True
+):
     _record.call = _call
     _call.function = _record  # type: ignore[attr-defined]

@@ -182,7 +182,7 @@ def diagonal(
             [0., 0., 5.]])
     """
     axis1, axis2 = axis1 if dim1 is None else dim1, axis2 if dim2 is None else dim2
-    return _diagonal(x, offset=offset, axis1=axis1, axis2=axis2)  # type: ignore[no-any-return]
+    return _diagonal(x, offset=offset, axis1=axis1, axis2=axis2)
 
 
 def linalg_diagonal(x: Tensor, /, *, offset: int = 0) -> Tensor:
@@ -211,7 +211,7 @@ def linalg_diagonal(x: Tensor, /, *, offset: int = 0) -> Tensor:
     >>> ad.linalg.diagonal(ad.ones((5, 2, 3))).shape
     (5, 2)
     """
-    return _diagonal(x, offset=offset, axis1=-2, axis2=-1)  # type: ignore[no-any-return]
+    return _diagonal(x, offset=offset, axis1=-2, axis2=-1)
 
 
 linalg_diagonal.__name__ = linalg_diagonal.__qualname__ = "diagonal"
@@ -370,7 +370,7 @@ def diagflat(xp: XP, x: Tensor, /, k: int = 0) -> Tensor:
 
 def _blocks(shapes: Any) -> list[tuple[int, int]]:
     """Shapes as those of matrices: a vector is one row."""
-    return [(1,) * (2 - len(s)) + tuple(s) for s in shapes]  # type: ignore[misc]
+    return [(1,) * (2 - len(s)) + tuple(s) for s in shapes]
 
 
 def _block_checked(*shapes: Shape) -> dict[str, Any]:

@@ -722,7 +722,7 @@ def insert(x: Tensor, obj: Any, values: Any, /, axis: int | None = None) -> Tens
     for before, i in enumerate(order):
         new[i] = places[i] + before
     shape = (*x.shape[:at], n + len(new), *x.shape[at + 1 :])
-    out = FUNCTIONS["new_full"].call(x, shape, 0)
+    out: Tensor = FUNCTIONS["new_full"].call(x, shape, 0)
     front = (slice(None),) * at
     if new:
         out[(*front, new)] = values

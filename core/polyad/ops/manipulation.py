@@ -528,7 +528,7 @@ def adjoint(x: Tensor) -> Tensor:
             [3.-0.j]])
     """
     turned = matrix_transpose(x)
-    return FUNCTIONS["conj"].call(turned) if x.dtype.is_complex else turned  # type: ignore[no-any-return]
+    return FUNCTIONS["conj"].call(turned) if x.dtype.is_complex else turned
 
 
 def hermitian(x: Tensor) -> Tensor:
@@ -626,12 +626,9 @@ def flip(xp: XP, x: Tensor, /, *, axis: Axis = None) -> Tensor:
     return xp.getitem(x, key=key)  # type: ignore[no-any-return]
 
 
-def flip_method(x: Tensor, *dims: Any, axis: Any = None, dim: Any = None) -> Tensor:
+def flip_method(x: Tensor, *axes: Any, **params: Any) -> Tensor:
     """As `polyad.flip`; axes may be given as arguments: ``x.flip(0, 1)``."""
-    found = [a for a in (dims[0] if len(dims) == 1 else dims or None, axis, dim) if a is not None]
-    if len(found) > 1:
-        raise OperandError("flip: the axis was given twice, by position and by name")
-    return flip(x, axis=found[0] if found else None)
+    return flip(x, *((axes if len(axes) > 1 else axes[0],) if axes else ()), **params)
 
 
 def _flipping(name: str, axis: int, words: str, example: str) -> Any:
@@ -838,3 +835,34 @@ def expand(x: Tensor, *sizes: Any) -> Tensor:
     if extra < 0 or -1 in wanted[:extra]:
         raise ShapeError(f"expand: {wanted} needs a length for each dimension of shape {x.shape}, -1 to keep it")
     return broadcast_to(x, tuple(x.shape[i - extra] if n == -1 else n for i, n in enumerate(wanted)))
+
+
+# As methods alone ----------------------------------------------------------------------------------------
+
+
+def _like(name: str, call: Any, words: str) -> Any:
+    """Make a method that takes a shape from another tensor."""
+
+    def method(x: Tensor, other: Tensor) -> Tensor:
+        if not isinstance(other, Tensor):
+            not_a_tensor(name, "other", other)
+        return call(x, other.shape)  # type: ignore[no-any-return]
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"""{words} the shape of another tensor, as in PyTorch.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.zeros(1).{name}(ad.ones((1, 1))).shape
+    (1, 1)
+    """
+    return method
+
+
+METHODS = {
+    "expand_as": _like("expand_as", expand, "Expand to"),
+    "reshape_as": _like("reshape_as", reshape, "Reshape to"),
+    "view_as": _like("view_as", view, "View in"),
+}
+"""What only methods do."""

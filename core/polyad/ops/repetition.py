@@ -391,15 +391,13 @@ def _sources(mode: str, n: int, before: int, after: int) -> list[Slice]:
         Fails((2, 3), pad_width=1, mode="mean", error=ArgumentError, match="pad: mode is one of .*'wrap'; got 'mean'"),
         Fails((2, 0), pad_width=1, mode="edge", error=ShapeError, match=r"'edge' has no elements .* shape \(2, 0\)"),
         Fails((2, 3), pad_width=1, constant_values="0", error=OperandError, match="pad: constant_values must be a num"),
-        Fails(
-            [1], pad_width=1, constant_values=0.5, error=DTypeError, match="constant_values: 0.5 does not fit"
-        ),
+        Fails([1], pad_width=1, constant_values=0.5, error=DTypeError, match="constant_values: 0.5 does not fit"),
     ],
 )
 def _pad(xp: XP, x: Tensor, /, *, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Tensor:
     """Elements added before and after; see `pad`."""
     if mode == "constant" and len({v for pair in constant_values for v in pair}) <= 1:
-        return _surrounded(xp, x, pad_width, constant_values[0][0] if constant_values else 0)
+        return _surrounded(xp, x, pad_width, constant_values[0][0] if constant_values else 0)  # type: ignore[no-any-return]
     for axis, (before, after) in enumerate(pad_width):
         if not before and not after:
             continue
@@ -472,7 +470,7 @@ def pad(x: Tensor, /, pad_width: Any, mode: str = "constant", *, constant_values
             tuple(fitted("pad: constant_values", v, x.dtype) for v in pair)
             for pair in _pairs("constant_values", constant_values, x.ndim)
         )
-    return _pad(x, pad_width=pad_width, mode=mode, constant_values=constant_values)  # type: ignore[no-any-return]
+    return _pad(x, pad_width=pad_width, mode=mode, constant_values=constant_values)
 
 
 def _surrounded(xp: Any, x: Any, widths: Sequence[tuple[int, int]], value: Any) -> Any:

@@ -49,7 +49,7 @@ def _astype(x: Tensor, /, *, dtype: DTypeLike) -> Tensor:
     """Elements as another type; see `astype`."""
 
 
-def astype(x: Tensor, /, dtype: DTypeLike, *, copy: bool = True) -> Tensor:
+def astype(x: Tensor, /, dtype: DTypeLike, *, copy: bool = True, device: Device | str | None = None) -> Tensor:
     """Elements as another type. Keeps the graph.
 
     Parameters
@@ -59,6 +59,8 @@ def astype(x: Tensor, /, dtype: DTypeLike, *, copy: bool = True) -> Tensor:
     dtype : DType or what names one
     copy : bool
         False to give ``x`` itself if it has the type.
+    device : Device or str, optional
+        Where to bring it as well.
 
     Returns
     -------
@@ -79,6 +81,9 @@ def astype(x: Tensor, /, dtype: DTypeLike, *, copy: bool = True) -> Tensor:
     if not isinstance(x, Tensor):
         not_a_tensor("astype", "x", x)
     wanted = as_dtype(dtype)
+    if device is not None:
+        moved = to_device(x, device)
+        x, copy = moved, copy and moved is x
     if wanted is x.dtype and not copy:
         return x
     if x.dtype.is_complex and not wanted.is_complex and wanted.name != "bool":
