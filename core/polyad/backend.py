@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from itertools import repeat
 from typing import Any, ClassVar, Final
 
 from .dtypes import BY_NAME, CATEGORIES, DType, bfloat16, float16, float32
@@ -192,6 +193,7 @@ def widened(kernel: Kernel, function: Function, backend: Backend) -> Kernel:
         return tuple(rounded(r, dtype) for r in result) if function.outputs != 1 else rounded(result, dtype)
 
     run.__name__ = run.__qualname__ = function.name
+    run.__dict__.update(getattr(kernel, "__dict__", {}))  # what its backend marked it with
     return run
 
 
@@ -242,6 +244,17 @@ def _by_name(call: Kernel, names: Sequence[str]) -> Kernel:
 
     kernel.original = call  # type: ignore[attr-defined]
     return kernel
+
+
+def _numbers_as_arrays(xp: Any, function: Function, values: Sequence[Any]) -> tuple[Any, ...]:
+    """Make 0-d arrays of the Python numbers among a body's operands, of the type that the others share."""
+    last = len(function.inputs) - 1
+    joined = [i for i in range(len(values)) if min(i, last) in function.promotes]
+    dtype = next((values[i].dtype for i in joined if hasattr(values[i], "dtype")), None)
+    return tuple(
+        xp.full((), v, dtype=dtype) if i in joined and isinstance(v, (int, float, complex)) else v
+        for i, v in enumerate(values)
+    )
 
 
 class HostSource:
@@ -377,6 +390,8 @@ class Backend:
         xp = device.plain if function.prepare else device.xp
 
         def run(*arrays: Array, **params: Any) -> Any:
+            if not function.sequence and not all(map(hasattr, arrays, repeat("shape"))):
+                arrays = _numbers_as_arrays(xp, function, arrays)
             return body(xp, *arrays, **params)
 
         run.__name__ = run.__qualname__ = function.name

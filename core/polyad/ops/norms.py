@@ -141,7 +141,8 @@ def _matrix_checked(
             f"{name}: the order of a matrix's norm is one of 'fro', 'nuc', 1, -1, 2, -2, inf and -inf; got {ord!r:.60}"
         )
     *_, rows, columns = shape
-    if {-1: columns, -math.inf: rows, -2: min(rows, columns)}.get(order, 1) == 0:
+    smallest_of: dict[Any, int] = {-1: columns, -math.inf: rows, -2: min(rows, columns)}
+    if smallest_of.get(order) == 0:
         raise ShapeError(f"{name}: order {order} takes the smallest of some elements; shape {shape} has none")
     return {"keepdims": bool(keepdims), "ord": order}
 
@@ -420,7 +421,7 @@ def matrix_rank(x: Tensor, /, rtol: Any = None) -> Tensor:
     >>> ad.linalg.matrix_rank(ad.tensor([[1.0, 2.0], [2.0, 4.0]]))
     tensor(1)
     """
-    return _matrix_rank(x, rtol)  # type: ignore[no-any-return]
+    return _matrix_rank(x, rtol)
 
 
 def _pinv_rule(g: Any, xp: Any, x: Any, out: Any) -> Any:
@@ -501,7 +502,7 @@ def pinv(x: Tensor, /, rtol: Any = None) -> Tensor:
     >>> ad.linalg.pinv(ad.tensor([[2.0], [0.0]]))
     tensor([[0.5000, 0.0000]])
     """
-    return _pinv(x, rtol)  # type: ignore[no-any-return]
+    return _pinv(x, rtol)
 
 
 def cond(x: Tensor, p: float | str | None = None) -> Tensor:

@@ -951,4 +951,4 @@ def einsum(*operands: Any, subscripts: str | None = None, optimize: Any = True) 
         pair = _pair_of(subscripts, operands[0].shape, operands[1].shape)
         if pair is not None:
             return einsum_pair(*operands, subscripts=pair)
-    return _einsum_call(*operands, subscripts=subscripts, optimize=optimize)  # type: ignore[no-any-return]
+    return _einsum_call(*operands, subscripts=subscripts, optimize=optimize)

@@ -76,7 +76,7 @@ def _of_square(name: str, *more: Sample, empty: bool = True) -> list[Sample]:
 def _identity(xp: Any, x: Any) -> Any:
     """The identity for each of a stack of square matrices."""
     ndim = len(x.shape)
-    ones = xp.zeros_like(x[..., 0]) + 1
+    ones = xp.zeros_like(xp.diagonal(x, offset=0, axis1=ndim - 2, axis2=ndim - 1)) + 1
     return xp.diag_embed(ones, offset=0, dim1=ndim - 2, dim2=ndim - 1)
 
 
@@ -579,7 +579,7 @@ def matrix_power(x: Tensor, /, n: int) -> Tensor:
     if isinstance(x, Tensor) and type(n) is int and n < 0:  # as a call of its own, which looks for singular matrices
         _power_checked(x.shape, n=n)
         x, n = inv(x), -n
-    return _matrix_power(x, n=n)  # type: ignore[no-any-return]
+    return _matrix_power(x, n=n)
 
 
 # For each degree m of the Padé approximant the largest norm for which it is exact to rounding, and its coefficients:
