@@ -38,8 +38,11 @@ def refuses(record: Function) -> bool:
 
 
 def broadcasts_two(record: Function) -> bool:
-    """Whether there are shapes that it refuses to broadcast: see `test_shapes_that_do_not_broadcast`."""
-    return record.broadcasts and len(record.inputs) > 1
+    """Whether the shared path refuses shapes that do not broadcast: see `test_shapes_that_do_not_broadcast`.
+
+    A function with a check of its own has a sample of that.
+    """
+    return record.broadcasts and len(record.inputs) > 1 and record.check is None
 
 
 @every_function
@@ -60,8 +63,6 @@ def test_has_a_failure(record: Function) -> None:
 def test_shapes_that_do_not_broadcast(record: Function) -> None:
     dtype = next(d for d in (ad.float32, ad.int64) if d in CATEGORIES[record.takes])
     operands = [ad.ones(2, 3, dtype=dtype), ad.ones(4, dtype=dtype), ad.ones(4, dtype=dtype)]
-    if record.name == "matmul":
-        operands = [ad.ones(2, 3, 3), ad.ones(4, 3, 3)]
     with pytest.raises(ad.errors.ShapeError, match=record.name + r".* do not broadcast"):
         record.call(*operands[: len(record.inputs)])
 
@@ -101,6 +102,7 @@ def test_derivative_is_settled(record: Function) -> None:
             "getitem": ["indices"],
             "setitem": ["indices"],
             "index_scatter": ["indices"],
+            "linalg.pinv": ["rtol"],
         }
         assert without == constants.get(record.name, []), "arrays without a rule"
 
@@ -108,7 +110,8 @@ def test_derivative_is_settled(record: Function) -> None:
 @every_function
 def test_categories_exist(record: Function) -> None:
     assert record.takes in CATEGORIES
-    assert record.gives in ("same", "bool", "int64", "real", "given")
+    gives = {record.gives} if isinstance(record.gives, str) else set(record.gives)
+    assert gives <= {"same", "bool", "int64", "real", "complex", "given"}
     assert all(0 <= i < max(len(record.inputs), 1) for i in record.promotes)
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..careful import broadcast_shapes
 from ..dispatch import facade, function
-from ..errors import ArgumentError, DTypeError, IndexOutOfRangeError, OperandError, ShapeError
+from ..errors import ArgumentError, DTypeError, IndexOutOfRangeError, OperandError, PolyadError, ShapeError
 from ..function import XP, Fails, Sample
 from ..tensor import Tensor
 from .arguments import Shape, normalize_axis
@@ -539,9 +539,9 @@ def cross(xp: XP, x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
     >>> ad.cross(ad.tensor([1.0, 0.0, 0.0]), ad.tensor([0.0, 1.0, 0.0]))
     tensor([0., 0., 1.])
     """
-    a, b = ([x[_at(axis, i)] for i in range(3)] for x in (x1, x2))
+    a, b = ([x[_at(axis, slice(i, i + 1))] for i in range(3)] for x in (x1, x2))
     parts = [a[i - 2] * b[i - 1] - a[i - 1] * b[i - 2] for i in range(3)]
-    return xp.stack(parts, axis=axis)  # type: ignore[no-any-return]
+    return xp.concat(parts, axis=axis)  # type: ignore[no-any-return]
 
 
 # Products that are added to something -------------------------------------------------------------------------
@@ -950,5 +950,8 @@ def einsum(*operands: Any, subscripts: str | None = None, optimize: Any = True) 
     if len(operands) == 2 and isinstance(operands[0], Tensor) and isinstance(operands[1], Tensor):
         pair = _pair_of(subscripts, operands[0].shape, operands[1].shape)
         if pair is not None:
-            return einsum_pair(*operands, subscripts=pair)
+            try:
+                return einsum_pair(*operands, subscripts=pair)
+            except PolyadError:  # the same again below, in this function's name
+                pass
     return _einsum_call(*operands, subscripts=subscripts, optimize=optimize)
