@@ -180,7 +180,7 @@ def _promoted(made: Function, args: list[Any], device: Device) -> list[Any]:
         if isinstance(arg, Tensor):
             if arg.dtype is not common:
                 args[i] = astype(arg, common)
-        elif not tensors or type(arg) in (bool, complex) or common not in weak:
+        elif not tensors or type(arg) in (bool, complex) or common not in weak or made.body is not None:
             args[i] = constant(arg, common, device)
     return args
 
