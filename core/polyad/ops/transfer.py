@@ -149,7 +149,7 @@ def _to_device(xp: XP, x: Tensor, /, *, source: Device, device: Device) -> Tenso
     return source.backend.move(x, source, device)  # type: ignore[no-any-return]
 
 
-def to_device(x: Tensor, /, device: Device | str, *, source: Any = None) -> Tensor:
+def to_device(x: Tensor, /, device: Device | str, *, stream: Any = None, source: Any = None) -> Tensor:
     """Bring a tensor to another device, of its own or another backend. Keeps the graph.
 
     Parameters
@@ -157,6 +157,8 @@ def to_device(x: Tensor, /, device: Device | str, *, source: Any = None) -> Tens
     x : Tensor
     device : Device or str
         A device, as ``y.device`` gives it, or the name of one of ``x``'s backend.
+    stream : None
+        Of the standard's signature: libraries' streams are theirs to order.
 
     Returns
     -------
