@@ -31,9 +31,10 @@ def test_types_of_numbers(backend: Backend) -> None:
     assert ad.full(2, 1, dtype=ad.bool).tolist() == [True, True]
     assert ad.full(2, np.int8(3)).dtype is ad.int64
     assert ad.full(2, ad.tensor(2.5), dtype=ad.float64).tolist() == [2.5, 2.5]
-    assert math.isnan(ad.full((), math.nan, dtype=ad.float16).item())
+    assert math.isnan(ad.full((), math.nan, dtype=ad.float32).item())
     assert ad.full((), -math.inf, dtype=ad.complex64).item().real == -math.inf
-    assert ad.full((), 65519.0, dtype=ad.float16).item() == 65504
+    if ad.float16 in ad.zeros(()).device.native:
+        assert ad.full((), 65519.0, dtype=ad.float16).item() == 65504
     assert ad.full((), 2**63, dtype=ad.uint64).item() == 2**63
 
 
@@ -49,16 +50,16 @@ def test_types_of_numbers(backend: Backend) -> None:
         (2, "bool", "fill_value: 2 is outside bool's range 0 to 1"),
         (1j, "float32", "fill_value: 1j does not fit into float32; ask for polyad.complex64"),
         (1j, "int32", "fill_value: 1j does not fit into int32"),
-        (1e39, "float32", r"fill_value: 1e\+39 is outside float32's range, up to 3.4028e\+38"),
-        (65520.0, "float16", "fill_value: 65520.0 is outside float16's range"),
-        (complex(0, 1e39), "complex64", "is outside complex64's range"),
-        (10**400, "float64", "is outside float64's range"),
+        (1e39, "float32", r"fill_value: 1e\+39 overflows float32, whose largest number is 3.40282e\+38"),
+        (65520.0, "float16", "fill_value: 65520 overflows float16"),
+        (complex(0, 1e39), "complex64", "overflows complex64"),
+        (10**400, "float64", "the number overflows float64"),
     ],
 )
 def test_number_that_does_not_fit(backend: Backend, value: Any, dtype: Any, match: str) -> None:
     with pytest.raises(DTypeError, match=match):
         ad.full((2,), value, dtype=dtype)
-    if dtype is not None:
+    if dtype not in (None, "float16"):
         with pytest.raises(DTypeError, match=match):
             ad.full_like(ad.zeros(2, dtype=dtype), value)
 
@@ -107,7 +108,7 @@ def test_arange_of_all_integers(backend: Backend) -> None:
         (lambda: ad.linspace(0, 1, 2.5), OperandError, "linspace: num must be an integer; got 2.5"),
         (lambda: ad.linspace("a", 1, 2), OperandError, "linspace: start must be a number; got 'a'"),
         (lambda: ad.linspace(0, 1j, 2, dtype=ad.float32), DTypeError, "linspace: stop: 1j does not fit into float32"),
-        (lambda: ad.linspace(0, 1e39, 2), DTypeError, "linspace: stop: 1e[+]39 is outside float32's range"),
+        (lambda: ad.linspace(0, 1e39, 2), DTypeError, "linspace: stop: 1e[+]39 overflows float32"),
         (lambda: ad.logspace(0, 1, -1), ArgumentError, "logspace: num must not be negative; got -1"),
         (lambda: ad.logspace(0, 1, 2, base=-2.0), ArgumentError, "logspace: base must be positive; got -2.0"),
         (lambda: ad.geomspace(0, 1, 2), ArgumentError, "geomspace: start and stop must not be 0; got 0.0 and 1.0"),
@@ -132,7 +133,8 @@ def test_linspace(backend: Backend, args: Any, params: Any) -> None:
     expected = np.linspace(*args, **params)
     is_complex = np.iscomplexobj(expected)
     assert ad.linspace(*args, **params).dtype is (ad.complex64 if is_complex else ad.float32)
-    for dtype in (ad.complex64, ad.complex128) if is_complex else (ad.float16, ad.float32, ad.float64, ad.complex64):
+    half = [ad.float16] if ad.float16 in ad.zeros(()).device.native else []
+    for dtype in (ad.complex64, ad.complex128) if is_complex else (*half, ad.float32, ad.float64, ad.complex64):
         made = ad.linspace(*args, dtype=dtype, **params)
         assert made.dtype is dtype
         assert_close(made, expected.astype(dtype.name), rtol=1e-15 if dtype is ad.float64 else 1e-3)

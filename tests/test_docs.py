@@ -225,7 +225,7 @@ def test_parameters() -> None:
         "condition : Tensor\n    Of a shape that broadcasts with the others.\n"
         "x1, x2 : Tensor or number\n    Of shapes that broadcast and any type. At least one operand is a tensor."
     )
-    assert section(ad.concat.__doc__ or "", "Parameters").startswith("arrays : sequence of Tensor\n")
+    assert section(ad.stack.__doc__ or "", "Parameters").startswith("arrays : sequence of Tensor\n")
     assert "*indices : Tensor\n" in section(FUNCTIONS["getitem"].call.__doc__ or "", "Parameters")
 
 

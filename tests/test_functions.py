@@ -55,6 +55,8 @@ def test_result_type(backend: Backend, record: Function) -> None:
     for dtype in DTYPES:
         if record.name.startswith("linalg.eig") and dtype is ad.float16:
             continue  # LAPACK has no half precision
+        if dtype not in backend.dtypes:
+            continue
         arguments = sample_arguments(sample, dtype)
         wanted = expected_dtype(record, arguments, **sample.params)
         if wanted is None:

@@ -6,6 +6,7 @@ import cmath
 import inspect
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from ..backend import Backend, Device
@@ -14,6 +15,7 @@ from ..dtypes import DEFAULTS, INTEGER_RANGE, DType, DTypeLike, as_dtype, comple
 from ..errors import ArgumentError, DTypeError, OperandError, ShapeError
 from ..function import FUNCTIONS, XP, Fails, Sample
 from ..tensor import Tensor, not_a_tensor
+from ..views import raw
 from .arguments import as_integer, as_shape
 from .conversion import NUMBERS, tensor
 from .data_types import finfo
@@ -151,31 +153,37 @@ def fitted(name: str, value: Any, dtype: DType) -> Any:
         value = value.item()  # a library's scalar, or a 0-d tensor
         if type(value) not in NUMBERS:
             raise OperandError(f"{name} must be a number; got {value!r:.60}")
-    if dtype.is_complex:
-        parts = [value.real, value.imag] if type(value) is complex else [value]
-        limit = finfo(dtype).max
-    elif type(value) is complex:
+    if type(value) is complex and not dtype.is_complex:
         raise DTypeError(
             f"{name}: {value} does not fit into {dtype.name}; ask for polyad.complex64, or write its .real"
         )
-    elif dtype.is_floating_point:
-        parts, limit = [value], finfo(dtype).max
-    else:
-        low, high = INTEGER_RANGE.get(dtype, (0, 1))
-        if value != value or value in (math.inf, -math.inf) or value != int(value):
-            raise DTypeError(
-                f"{name}: {value} does not fit into {dtype.name}; write int({value}), or ask for a floating-point type"
-                if value == value and abs(value) != math.inf
-                else f"{name}: {value} does not fit into {dtype.name}; ask for a floating-point type"
-            )
-        if not low <= value <= high:
-            raise DTypeError(f"{name}: {value} is outside {dtype.name}'s range {low} to {high}; ask for a wider type")
-        return bool(value) if dtype.kind == "bool" else int(value)
-    for part in parts:
-        # what rounds to the largest number is in range
-        if part == part and limit * (1 + finfo(dtype).eps / 4) < abs(part) != math.inf:
-            raise DTypeError(f"{name}: {part} is outside {dtype.name}'s range, up to {limit:.5g}; ask for a wider type")
-    return value if type(value) in (float, complex) else float(value)
+    if dtype.is_differentiable:
+        for part in (value.real, value.imag):
+            if abs(part) >= _overflow(dtype) and part not in (math.inf, -math.inf):
+                shown = f"{part:.6g}" if abs(part) < 1 << 1023 else "the number"
+                raise DTypeError(
+                    f"{name}: {shown} overflows {dtype.name}, whose largest number is {finfo(dtype).max:.6g}; ask "
+                    f"for a wider type, such as polyad.float64"
+                )
+        return value if type(value) in (float, complex) else float(value)
+    if not math.isfinite(value):
+        raise DTypeError(f"{name}: {value} does not fit into {dtype.name}; ask for a floating-point type")
+    if value != int(value):
+        raise DTypeError(
+            f"{name}: {value} does not fit into {dtype.name}; write int({value}), or ask for a floating-point type"
+        )
+    low, high = INTEGER_RANGE.get(dtype, (0, 1))
+    if not low <= value <= high:
+        raise DTypeError(f"{name}: {value} is outside {dtype.name}'s range {low} to {high}; ask for a wider type")
+    return bool(value) if dtype.kind == "bool" else int(value)
+
+
+@cache
+def _overflow(dtype: DType) -> Any:
+    """The smallest number that is too large for a floating-point type: half a step above its largest."""
+    limits = finfo(dtype)
+    largest = int(limits.max)
+    return largest + int(largest / (2 - limits.eps) * limits.eps / 2)
 
 
 def full(
@@ -490,18 +498,21 @@ def arange(
     wanted = as_dtype(dtype) if dtype is not None else int64 if whole else float32
     count = max(-((start - stop) // step), 0) if whole else _count(start, stop, step)
     if "integer" in wanted.kind or wanted.kind == "bool":
-        start, step = fitted("arange: start", start, wanted), fitted("arange: step", step, int64)
+        start, step = _whole("start", start, wanted), _whole("step", step, int64)
         if count:
-            fitted("arange: the last element", start + (count - 1) * step, wanted)
+            _whole("the last element", start + (count - 1) * step, wanted)
         offset = start if start + count * step >= 1 << 63 else 0  # beyond int64, of which there is only uint64
-        data = where.kernels[_arange](
-            start=start - offset, stop=start - offset + count * step, step=step, dtype=where.dtype(int64)
-        )
+        first, native = start - offset, where.dtype(int64)
+        data = where.kernels[_arange](start=first, stop=first + count * step, step=step, dtype=native)
+        if wanted is int64:
+            return finished(data, where, requires_grad)
         made = _finished_as(finished(data, where, False), wanted, requires_grad)
         return made + offset if offset else made
     # counted in float64: sums of steps in a smaller type, as libraries form them, drift away
     data = where.kernels[_arange](start=0, stop=count, step=1, dtype=where.dtype(float64))
-    return _finished_as(finished(data, where, False) * float(step) + float(start), wanted, requires_grad)
+    made = finished(data, where, False)
+    made = made if step == 1 else made * float(step)
+    return _finished_as(made if start == 0 else made + float(start), wanted, requires_grad)
 
 
 def _real(name: str, argument: str, value: Any) -> Any:
@@ -514,6 +525,14 @@ def _real(name: str, argument: str, value: Any) -> Any:
     return value
 
 
+def _whole(argument: str, value: Any, dtype: DType) -> int:
+    """A number of `arange` as an integer that a type holds."""
+    low, high = INTEGER_RANGE.get(dtype, (0, 1))
+    if type(value) is int and low <= value <= high:
+        return value
+    return int(fitted(f"arange: {argument}", value, dtype))
+
+
 def _count(start: float, stop: float, step: float) -> int:
     """How many steps there are from ``start`` to before ``stop``."""
     length = (stop - start) / step
@@ -524,8 +543,10 @@ def _count(start: float, stop: float, step: float) -> int:
 
 def _finished_as(x: Tensor, dtype: DType, requires_grad: bool) -> Tensor:
     """A tensor that was computed in double precision, in the type asked for."""
-    out: Tensor = FUNCTIONS["astype"].call(x.detach(), dtype, copy=False)
-    return out.requires_grad_() if requires_grad else out
+    device, data = x._device, raw(x)
+    if x.dtype is not dtype:
+        data = device.kernels[FUNCTIONS["astype"]](data, dtype=device.dtype(dtype))
+    return finished(data, device, requires_grad)
 
 
 def linspace(
