@@ -118,7 +118,7 @@ def test_the_list_is_that_of_array_api_strict() -> None:
         theirs = {n for n in theirs if "strict" not in n}
         ours = {n for n in FUNCTIONS if n.rpartition(".")[0] == prefix.rstrip(".") and not n.startswith("__")}
         theirs -= {"__array_namespace_info__"}
-        assert theirs == ours
+        assert theirs <= ours
         for name in ours:
             parameters = inspect.signature(getattr(module, name.removeprefix(prefix))).parameters.values()
             assert [(p.name, p.kind) for p in parameters] == [
