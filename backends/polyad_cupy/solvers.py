@@ -1,4 +1,4 @@
-"""Linear systems on CuPy. Singular matrices are not looked for, since that would wait for the device."""
+"""Products and linear systems on CuPy. Singular matrices are not looked for, since that would wait for the device."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ def kernels(xp: Any, triangular: Any = None) -> dict[str, Kernel]:
 
     ``triangular`` stands for `cupyx.scipy.linalg.solve_triangular`.
     """
+
+    def matmul(a: Any, b: Any) -> Any:
+        return xp.matmul(a, b)
+
+    matmul.is_wide = True  # type: ignore[attr-defined]  # cuBLAS adds up float16 in float32
 
     def spread(a: Any, b: Any) -> tuple[Any, Any]:
         """Give both one stack: CuPy's solvers do not broadcast."""
@@ -36,7 +41,7 @@ def kernels(xp: Any, triangular: Any = None) -> dict[str, Kernel]:
         solver = triangular or _triangular()
         return solver(a, b, lower=not upper, unit_diagonal=unitriangular)
 
-    return {"linalg.solve": solve, "linalg.solve_triangular": solve_triangular}
+    return {"matmul": matmul, "linalg.solve": solve, "linalg.solve_triangular": solve_triangular}
 
 
 def _triangular() -> Any:

@@ -670,7 +670,10 @@ def matrix_exp(xp: XP, x: Tensor, /) -> Tensor:
         return xp.clone(x)  # type: ignore[no-any-return]
     ndim = len(x.shape)
     norms = xp.max(xp.sum(xp.abs(x), axis=(ndim - 2,)), axis=(ndim - 2,))
-    norms = xp.where(xp.isfinite(norms), norms, 0)
+    finite = xp.isfinite(norms)
+    if not bool(xp.all(finite)):
+        finite = finite[..., None, None]
+        return xp.where(finite, xp.linalg.matrix_exp(xp.where(finite, x, 0)), math.nan)  # type: ignore[no-any-return]
     largest = float(xp.max(norms, axis=tuple(range(ndim - 2))))
     double = is_double(x.dtype)
     for m, limit in _PADE[double]:
