@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-__all__ = ["ARRAY", "Key", "Slice", "along", "python_key"]
+__all__ = ["ARRAY", "Key", "Slice", "along", "cut", "python_key"]
 
 
 class Slice(NamedTuple):
@@ -55,3 +55,8 @@ def along(shape: Sequence[int], axis: int, start: int, stop: int | None = None) 
     """The key of ``start:stop`` along one axis, or of ``start`` alone, and of everything along the others."""
     full = tuple(Slice(0, n, 1) for n in shape[:axis])
     return (*full, start if stop is None else Slice(start, stop - start, 1))
+
+
+def cut(x: Any, axis: int, start: int | None = None, stop: int | None = None, step: int | None = None) -> Any:
+    """``x[start:stop:step]`` along one axis, of raw arrays and of tensors."""
+    return x[(*(slice(None),) * axis, slice(start, stop, step))]

@@ -79,7 +79,7 @@ def parse(name: str, x: Tensor, index: Any) -> tuple[Key, list[Tensor]]:
                 key.append(ARRAY)
                 arrays.append(a)
                 if a is e:
-                    _check_range(name, a, shape, dim)
+                    check_range(name, a, shape, dim)
                 dim += 1
         elif type(e) is slice:
             try:
@@ -148,7 +148,7 @@ def _mask(name: str, mask: Tensor, shape: tuple[int, ...], dim: int) -> list[Ten
     return [wrap(device.asarray(a), device) for a in device.kernels[nonzero.function](data)]
 
 
-def _check_range(name: str, a: Tensor, shape: tuple[int, ...], dim: int) -> None:
+def check_range(name: str, a: Tensor, shape: tuple[int, ...], dim: int) -> None:
     """Check an index array where its values can be read without waiting: libraries wrap or clamp silently."""
     device, data = a._device, raw(a)
     if device.type != "cpu" or device.backend.is_traced(data) or not a.numel():

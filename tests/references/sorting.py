@@ -1,0 +1,105 @@
+"""Sorting, searching and places along an axis, written with NumPy's sorts and index arrays."""
+
+from typing import Any
+
+import numpy as np
+
+
+def argsort(x: np.ndarray, axis: int = -1, descending: bool = False, stable: bool = True) -> np.ndarray:
+    return np.argsort(-x if descending and x.dtype != bool else x, axis=axis, kind="stable")
+
+
+def sort(x: np.ndarray, **params: Any) -> np.ndarray:
+    return np.take_along_axis(x, argsort(x, **params), params.get("axis", -1))
+
+
+def topk(x: np.ndarray, k: int, axis: int = -1, largest: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    order = np.take(argsort(x, axis, largest), range(k), axis)
+    return np.take_along_axis(x, order, axis), order
+
+
+def kthvalue(x: np.ndarray, k: int, axis: int = -1, keepdims: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    order = np.take(argsort(x, axis), [k - 1], axis)
+    found = np.take_along_axis(x, order, axis), order
+    return found if keepdims else (found[0].squeeze(axis), order.squeeze(axis))
+
+
+def add_along_axis(g: np.ndarray, indices: np.ndarray, axis: int, shape: Any) -> np.ndarray:
+    out = np.zeros(shape, g.dtype)
+    places: list[Any] = list(np.indices(indices.shape))
+    places[axis] = indices
+    np.add.at(out, tuple(places), g)
+    return out
+
+
+def put_along_axis(x: np.ndarray, values: np.ndarray, indices: np.ndarray, axis: int) -> np.ndarray:
+    x = x.copy()
+    np.put_along_axis(x, indices, values, axis)
+    return x
+
+
+def extreme_places(better: Any) -> Any:
+    def places(x: np.ndarray, axis: int = 0) -> np.ndarray:
+        lines, found = np.moveaxis(x, axis, -1), np.zeros(np.moveaxis(x, axis, -1).shape, np.int64)
+        for at in np.ndindex(lines.shape[:-1]):
+            best = 0
+            for i, value in enumerate(lines[at]):
+                best = i if better(value, lines[at][best]) else best
+                found[(*at, i)] = best
+        return np.moveaxis(found, -1, axis)
+
+    return places
+
+
+def running_extreme(better: Any) -> Any:
+    places = extreme_places(better)
+
+    def both(x: np.ndarray, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        at = places(x, axis)
+        return np.take_along_axis(x, at, axis), at
+
+    return both
+
+
+def logcumsumexp(x: np.ndarray, axis: int = 0) -> np.ndarray:
+    return np.logaddexp.accumulate(x, axis=axis)
+
+
+def unique_all(x: np.ndarray) -> Any:
+    values, first, inverse, counts = np.unique(x, True, True, True, equal_nan=False)
+    return values, first, inverse.reshape(x.shape), counts
+
+
+def larger(a: Any, b: Any) -> bool:
+    return bool(a >= b)
+
+
+def smaller(a: Any, b: Any) -> bool:
+    return bool(a <= b)
+
+
+REFERENCES = {
+    "_add_along_axis": add_along_axis,
+    "_cummax_places": extreme_places(larger),
+    "_cummin_places": extreme_places(smaller),
+    "_put_along_axis": put_along_axis,
+    "argsort": argsort,
+    "cummax": running_extreme(larger),
+    "cummin": running_extreme(smaller),
+    "cumulative_prod": lambda x, axis=None, include_initial=False: np.cumulative_prod(
+        x, axis=axis, include_initial=include_initial
+    ),
+    "cumulative_sum": lambda x, axis=None, include_initial=False: np.cumulative_sum(
+        x, axis=axis, include_initial=include_initial
+    ),
+    "diff": lambda x, axis=-1, n=1: np.diff(x, n, axis),
+    "kthvalue": kthvalue,
+    "logcumsumexp": logcumsumexp,
+    "msort": lambda x: np.sort(x, axis=0),
+    "sort": sort,
+    "topk": topk,
+    "unique_all": unique_all,
+    "unique_counts": lambda x: unique_all(x)[::3],
+    "unique_inverse": lambda x: unique_all(x)[::2],
+    "unique_values": lambda x: unique_all(x)[0],
+}
