@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, Protocol, TypeVar
 
+from .dtypes import BY_NAME
 from .errors import PluginError
 
 __all__ = ["FUNCTIONS", "TENSORS", "XP", "Call", "Fails", "Function", "Registry", "Sample", "result_class"]
@@ -418,10 +419,13 @@ class TensorNamespace(XP):
     def __getattr__(self, name: str) -> Any:
         full = self.__prefix + name
         function = FUNCTIONS.get(full)
+        found: Any
         if function is not None:
             found = function.call
         elif any(f.startswith(full + ".") for f in FUNCTIONS):
             found = TensorNamespace(full + ".")
+        elif full in BY_NAME:  # a type: xp.float64
+            found = BY_NAME[full]
         else:
             raise AttributeError(f"{full!r} is no polyad function, so a body or rule cannot call it")
         setattr(self, name, found)
