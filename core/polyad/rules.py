@@ -37,7 +37,7 @@ def count(shape: tuple[int, ...], axis: tuple[int, ...]) -> int:
     return math.prod(shape[i] for i in axis)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256, typed=True)  # types of two libraries may have one hash, and are not to be compared
 def is_complex(dtype: Any) -> bool:
     """Whether a library's dtype or a DType is complex; all have it in their names, and only there in one way."""
     return "complex" in str(dtype)
