@@ -17,14 +17,18 @@ every_function = pytest.mark.parametrize("record", RECORDS, ids=lambda f: f.name
 
 NO_ARRAYS = "makes an array of parameters alone; tested in test_functions.test_creation"
 WITHOUT_SAMPLES = {
-    **dict.fromkeys(("zeros", "ones", "empty", "full", "arange", "linspace", "eye", "zeros_like", "ones_like"), NO_ARRAYS),
+    **dict.fromkeys(
+        ("zeros", "ones", "empty", "full", "arange", "linspace", "eye", "zeros_like", "ones_like"), NO_ARRAYS
+    ),
     "to_device": "its parameters are devices, which exist once a backend is loaded; test_functions.test_to_device",
 }
 ANY_ARRAY = "one array of any shape and type: there is nothing to refuse"
 BY_KEY = "its key was checked when the brackets were parsed; tests of indexing"
 WITHOUT_FAILURE = {
     **WITHOUT_SAMPLES,
-    **dict.fromkeys(("clone", "conj", "detach", "logical_not", "nonzero"), ANY_ARRAY),
+    **dict.fromkeys(("clone", "conj", "detach", "logical_not", "nonzero", "isin"), ANY_ARRAY),
+    **dict.fromkeys(("unique_values", "unique_counts", "unique_inverse", "unique_all"), ANY_ARRAY),
+    "_put_along_axis": "scatter and put_along_axis check their arguments; test_functions of scatter",
     **dict.fromkeys(("getitem", "slice_view", "setitem", "index_scatter"), BY_KEY),
 }
 
@@ -86,6 +90,8 @@ def test_is_documented_with_an_example(record: Function) -> None:
 
 EXAMPLE_ELSEWHERE = {
     "copy": "what copy_ writes, which has the example",
+    **dict.fromkeys(("_add_along_axis", "_put_along_axis"), "polyad.scatter_add and scatter have them"),
+    **dict.fromkeys(("_cummax_places", "_cummin_places"), "polyad.cummax and cummin have them"),
     "to_device": "polyad.to has the example",
 }
 
@@ -99,9 +105,10 @@ def test_derivative_is_settled(record: Function) -> None:
         without = [i for i, rule in zip(record.inputs, record.rules, strict=True) if rule is None]
         constants = {
             "where": ["condition"],
+            "masked_fill": ["mask"],
             "getitem": ["indices"],
             "setitem": ["indices"],
-            "index_scatter": ["indices"],
+            **dict.fromkeys(("index_scatter", "take", "take_along_axis", "_add_along_axis"), ["indices"]),
             "linalg.pinv": ["rtol"],
         }
         assert without == constants.get(record.name, []), "arrays without a rule"

@@ -18,6 +18,8 @@ import numpy as np
 from polyad.backend import Kernel
 from polyad.keys import ARRAY, python_key
 
+from . import elementwise
+
 __all__ = ["inplace", "kernels"]
 
 _ADDABLE = frozenset(np.dtype(n) for n in ("int32", "int64", "uint32", "uint64", "float16", "float32", "float64"))
@@ -26,21 +28,6 @@ _ADDABLE = frozenset(np.dtype(n) for n in ("int32", "int64", "uint32", "uint64",
 
 def kernels(xp: Any) -> dict[str, Kernel]:
     """Make the kernels over a namespace: ``cupy``, or in the tests NumPy."""
-
-    def remainder(a: Any, b: Any) -> Any:
-        if _dtype(a, b).kind != "f":
-            return xp.remainder(a, b)  # gives 0 where b is 0, like every backend
-        r = xp.fmod(a, b)  # exact, where CuPy's a - floor(a / b) * b is not, and right for an infinite b
-        r = xp.where((r != 0) & ((r < 0) != (b < 0)), r + b, r)
-        return xp.where(r == 0, xp.copysign(r, b), r)
-
-    def floor_divide(a: Any, b: Any) -> Any:
-        if _dtype(a, b).kind != "f":
-            return xp.floor_divide(a, b)
-        r = xp.fmod(a, b)
-        q = (a - r) / b  # an integer, but for rounding
-        q = xp.where((r != 0) & ((r < 0) != (b < 0)), q - 1, q)
-        return where(b == 0, a / b, xp.rint(q))
 
     def truth(x: Any) -> Any:
         """Elements as CuPy's logical functions take them: they have no complex ones."""
@@ -85,8 +72,7 @@ def kernels(xp: Any) -> dict[str, Kernel]:
         return out.astype(g.dtype, copy=False)
 
     return {
-        "remainder": remainder,
-        "floor_divide": floor_divide,
+        **elementwise.kernels(xp),
         "logical_not": lambda x: xp.logical_not(truth(x)),
         "logical_and": lambda a, b: xp.logical_and(truth(a), truth(b)),
         "logical_or": lambda a, b: xp.logical_or(truth(a), truth(b)),
@@ -128,8 +114,3 @@ def inplace(xp: Any) -> dict[str, Kernel]:
 def _kind(x: Any) -> str | None:
     dtype = getattr(x, "dtype", None)
     return None if dtype is None else dtype.kind
-
-
-def _dtype(a: Any, b: Any) -> Any:
-    """The type of two operands, of which one may be a Python number."""
-    return a.dtype if hasattr(a, "dtype") else b.dtype

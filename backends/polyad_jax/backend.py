@@ -17,7 +17,7 @@ from polyad.backend import Backend, Device, Kernel
 from polyad.function import ARRAY, ARRAYS, NAMESPACE, OUT, Function
 from polyad.graph import Node, specs_of
 
-from . import indexing, pytree
+from . import elementwise, indexing, products, pytree, solvers, sorting
 from .random import JAXSource
 
 # The one global that polyad changes: without it JAX gives 32-bit types where 64-bit ones are asked for.
@@ -28,30 +28,10 @@ for _dtype, _native in NATIVE.items():
     _dtype.dtype = _native
 
 
-def _integers(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Integer division by zero gives 0, as on every backend."""
-
-    def kernel(a: Any, b: Any) -> Any:
-        if jnp.issubdtype(jnp.result_type(a, b), jnp.integer):
-            return jnp.where(b == 0, 0, f(a, jnp.where(b == 0, 1, b)))
-        return f(a, b)
-
-    return kernel
-
-
 def _clip(x: Any, low: Any = None, high: Any = None) -> Any:
     if low is not None:
         x = jnp.maximum(x, low)
     return x if high is None else jnp.minimum(x, high)
-
-
-_power = jax.jit(jnp.power)
-_integer_power = jax.jit(jnp.power, static_argnums=1)
-
-
-def power(a: Any, b: Any) -> Any:
-    """Compile an integer exponent in: products instead of logarithms."""
-    return _integer_power(a, b) if type(b) is int and -16 < b < 16 else _power(a, b)
 
 
 def _own(kernel: Kernel) -> Kernel:
@@ -69,16 +49,17 @@ class JAXBackend(Backend):
     dtypes = NATIVE
 
     kernels = {  # noqa: RUF012 - never written
-        "power": _own(power),
         "clip": _clip,
         "clone": _own(lambda x: x),  # nobody can write to it
         "detach": _own(lambda x: x),
         "astype": lambda x, dtype: x.astype(dtype),
-        "floor_divide": _integers(jnp.floor_divide),
-        "remainder": _integers(jnp.remainder),
+        **elementwise.KERNELS,
         "linalg.eigh": lambda x: tuple(jnp.linalg.eigh(x, symmetrize_input=False)),
         "empty": jnp.zeros,
         **{name: _own(kernel) for name, kernel in indexing.KERNELS.items()},
+        **products.KERNELS,
+        **solvers.KERNELS,
+        **sorting.KERNELS,
     }
     inplace = {}  # noqa: RUF012 - never written
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -11,31 +10,19 @@ import ml_dtypes
 import numpy as np
 
 from polyad import dtypes
-from polyad.backend import Backend, Device
+from polyad.backend import Backend, Device, Kernel
+from polyad.function import Function
 from polyad.keys import ARRAY, python_key
 
+from . import diagonals, elementwise, products, reduction, solvers, sorting
+from .quiet import quiet, setting
 from .random import NumPySource
+
+QUIET = elementwise.QUIET | reduction.QUIET
 
 NATIVE = {d: np.dtype(ml_dtypes.bfloat16 if d is dtypes.bfloat16 else d.name) for d in dtypes.ALL}
 for _dtype, _native in NATIVE.items():
     _dtype.dtype = _native
-
-
-def _sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return np.add.reduce(x, axis, None, None, keepdims)
-
-
-def _mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    n = x.size if axis is None else math.prod([x.shape[i] for i in axis])
-    if not n or x.dtype == np.float16:  # whose sum may be out of range where the mean is not
-        return np.mean(x, axis, keepdims=keepdims)
-    return np.add.reduce(x, axis, None, None, keepdims) / n
-
-
-def _matmul(a: Any, b: Any) -> Any:
-    if a.ndim <= 2 and b.ndim <= 2 and a.ndim and b.ndim:
-        return a.dot(b)  # half the overhead of the ufunc
-    return np.matmul(a, b)
 
 
 def _broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:
@@ -48,17 +35,6 @@ def _clip(x: Any, low: Any = None, high: Any = None) -> Any:
     if low is not None:
         x = np.maximum(x, low)
     return x if high is None else np.minimum(x, high)
-
-
-def _extreme(ufunc: Any) -> Any:
-    def kernel(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-        if axis in (1, (1,)) and x.ndim == 2 and 0 < x.shape[1] <= 32:
-            # NumPy enters its loop once a row; along the few columns of a copy it does so once a column
-            found = ufunc.reduce(np.array(x.T, order="C"), 0)
-            return found[:, None] if keepdims else found
-        return ufunc.reduce(x, axis, None, None, keepdims)
-
-    return kernel
 
 
 _BITS = {np.dtype(f"f{n}"): np.dtype(f"i{n}") for n in (2, 4, 8)}
@@ -102,18 +78,6 @@ def _index_scatter(g: Any, *indices: Any, key: Any, shape: Any) -> Any:
     return out
 
 
-def _divide_integers(f: Any) -> Any:
-    """Integer division by zero gives 0, without a warning: the same on every backend."""
-
-    def kernel(a: Any, b: Any) -> Any:
-        if np.result_type(a).kind in "iu":
-            with np.errstate(divide="ignore"):
-                return f(a, b)
-        return f(a, b)
-
-    return kernel
-
-
 class NumPyBackend(Backend):
     """Arrays of `numpy.ndarray`, on the host."""
 
@@ -127,14 +91,8 @@ class NumPyBackend(Backend):
     dtypes = NATIVE
 
     kernels = {  # noqa: RUF012 - never written
-        "sum": _sum,
-        "mean": _mean,
-        "max": _extreme(np.maximum),
-        "min": _extreme(np.minimum),
-        "matmul": _matmul,
         "broadcast_to": _broadcast_to,
         "clip": _clip,
-        "power": operator.pow,
         **{f"logical_{n}": getattr(np, f"logical_{n}") for n in ("and", "or", "xor", "not")},  # of numbers too
         "where": _where,
         "real": lambda x: x.real.copy() if x.dtype.kind == "c" else x,  # not a view of the complex array
@@ -151,19 +109,27 @@ class NumPyBackend(Backend):
         "setitem": _setitem,
         "index_scatter": _index_scatter,
         "nonzero": np.nonzero,
-        "floor_divide": _divide_integers(np.floor_divide),
-        "remainder": _divide_integers(np.remainder),
+        **diagonals.KERNELS,
+        **elementwise.KERNELS,
+        **products.KERNELS,
+        **reduction.KERNELS,
+        **solvers.KERNELS,
+        **sorting.KERNELS,
     }
     inplace = {  # noqa: RUF012 - never written
         "add": lambda x, y: np.add(x, y, x),
         "subtract": lambda x, y: np.subtract(x, y, x),
         "multiply": lambda x, y: np.multiply(x, y, x),
-        "divide": lambda x, y: np.divide(x, y, x),
+        "divide": quiet(lambda x, y: np.divide(x, y, x)),
         "setitem": _setitem_into,
     }
 
     def __init__(self) -> None:
         self.devices = (Device(self, "cpu"),)
+
+    def prepare(self, kernel: Kernel, function: Function) -> Kernel:
+        """Have no warnings of what some functions give at ordinary arguments."""
+        return quiet(kernel) if function.name in QUIET else kernel
 
     def normalize(self, array: Any) -> Any:
         """Make an array of one of NumPy's scalars, which ufuncs return for 0-d results."""

@@ -58,27 +58,38 @@ from .function import (
     Sample as Sample,
 )
 from .namespace import API_VERSION, NamespaceInfo
+from .ops.arithmetic import *
+from .ops.arithmetic import abs_
+from .ops.bits import *
+from .ops.comparison import *
+from .ops.complex_parts import *
 from .ops.conversion import *
 from .ops.creation import *
 from .ops.cumulative import *
 from .ops.data_types import *
 from .ops.diagonals import *
-from .ops.elementwise import *
-from .ops.elementwise import abs_
+from .ops.exponential import *
 from .ops.indexing import *
 from .ops.interchange import *
 from .ops.joining import *
 from .ops.manipulation import *
+from .ops.norms import *
 from .ops.placement import *
 from .ops.products import *
 from .ops.random import *
 from .ops.reduction import *
 from .ops.reduction import all_, any_, max_, min_, sum_
+from .ops.repetition import *
+from .ops.rounding import *
+from .ops.rounding import round_
 from .ops.scatter import *
+from .ops.selection import *
 from .ops.sets import *
+from .ops.solvers import *
 from .ops.sorting import *
 from .ops.statistics import *
 from .ops.transfer import *
+from .ops.trigonometry import *
 from .plugins import (
     default_device as default_device,
     plugins as plugins,
@@ -92,13 +103,13 @@ from .tensor import (
 )
 
 if TYPE_CHECKING:
-    from . import autograd as autograd, fft as fft, linalg as linalg, testing as testing
+    from . import autograd as autograd, fft as fft, linalg as linalg, random as random, testing as testing
 
 __version__ = "0.1.0"
 __array_api_version__ = API_VERSION
 __array_namespace_info__ = NamespaceInfo
 
-abs, all, any, max, min, sum = abs_, all_, any_, max_, min_, sum_
+abs, all, any, max, min, round, sum = abs_, all_, any_, max_, min_, round_, sum_
 
 double, half, long, int, float, cfloat, cdouble = float64, float16, int64, int32, float32, complex64, complex128
 pi, e, inf, nan, newaxis = 3.141592653589793, 2.718281828459045, 1e400, 1e400 - 1e400, None
@@ -120,7 +131,7 @@ def is_tensor(obj: Any) -> Any:
     return isinstance(obj, Tensor)
 
 
-_SUBMODULES = ("autograd", "fft", "hookspecs", "linalg", "testing")
+_SUBMODULES = ("autograd", "fft", "hookspecs", "linalg", "random", "testing")
 
 
 def __getattr__(name: str) -> Any:

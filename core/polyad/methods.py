@@ -16,7 +16,25 @@ from .function import FUNCTIONS
 from .graph import Handle
 from .namespace import array_namespace
 from .operators import in_place, operator, power, reflected
-from .ops import elementwise as e, indexing as i, interchange, manipulation as m, products as p, transfer as t
+from .ops import (
+    arithmetic as a,
+    bits,
+    comparison,
+    complex_parts,
+    creation as c,
+    diagonals,
+    indexing as i,
+    interchange,
+    joining as j,
+    manipulation as m,
+    products as p,
+    random_writes,
+    repetition,
+    scatter,
+    sets,
+    sorting,
+    transfer as t,
+)
 from .tensor import Tensor
 from .views import node_of
 
@@ -25,6 +43,7 @@ __all__ = ["ALIASES", "IN_PLACE", "METHODS"]
 NOT_METHODS: Final = frozenset(
     [
         *("getitem", "slice_view", "setitem", "index_scatter", "copy"),  # what brackets and copy_ do
+        *("einsum", "einsum_pair"),  # which take subscripts first
         "where",  # PyTorch's method takes the condition second
     ]
 )
@@ -34,11 +53,28 @@ METHODS: Final[dict[str, Any]] = {
     **{
         name: made.call
         for name, made in FUNCTIONS.items()
-        if made.inputs and not made.sequence and "." not in name and name not in NOT_METHODS
+        if made.inputs and not made.sequence and "." not in name and name[0] != "_" and name not in NOT_METHODS
     },
     **{name: getattr(m, name) for name in ("view", "flatten", "permute", "transpose", "expand")},
+    **m.METHODS,
+    **{name: getattr(m, name) for name in ("adjoint", "fliplr", "flipud", "moveaxis", "t", "unflatten")},
+    **{
+        name: getattr(j, name)
+        for name in ("chunk", "dsplit", "hsplit", "narrow", "select", "tensor_split", "unstack", "vsplit")
+    },
+    **{name: getattr(c, name) for name in ("new_empty", "new_ones", "new_tensor", "new_zeros")},
+    "fill_diagonal_": diagonals.fill_diagonal_,
+    **{name: getattr(a, name) for name in ("add", "subtract", "power", "float_power")},
+    **{name: getattr(scatter, name) for name in scatter.__all__},
+    **{name: getattr(sets, name) for name in ("bincount", "histogram", "unique")},
+    "digitize": sorting.digitize,
+    "allclose": comparison.allclose,
+    "flip": m.flip_method,
     "reshape": m.reshape_method,
+    "split": j.split_method,
+    "tile": repetition.tile_method,
     **{name: getattr(t, name) for name in ("astype", "to", "to_device", "detach_", "cpu")},
+    **{name: getattr(random_writes, name) for name in random_writes.__all__},
     **{name: getattr(t, name) for name in ("copy_", "fill_", "zero_", "contiguous", "is_contiguous")},
 }
 """Every function of one array and more is a method too; and what only methods do."""
@@ -49,6 +85,28 @@ ALIASES: Final = {
     "div": "divide",
     "true_divide": "divide",
     "neg": "negative",
+    "sgn": "sign",
+    "mod": "remainder",
+    "fix": "trunc",
+    "around": "round",
+    "rint": "round",
+    "conjugate": "conj",
+    "cumsum": "cumulative_sum",
+    "cumprod": "cumulative_prod",
+    "take_along_dim": "take_along_axis",
+    "arccos": "acos",
+    "arccosh": "acosh",
+    "arcsin": "asin",
+    "arcsinh": "asinh",
+    "arctan": "atan",
+    "arctan2": "atan2",
+    "arctanh": "atanh",
+    "radians": "deg2rad",
+    "degrees": "rad2deg",
+    "bitwise_not": "bitwise_invert",
+    "invert": "bitwise_invert",
+    "left_shift": "bitwise_left_shift",
+    "right_shift": "bitwise_right_shift",
     "absolute": "abs",
     "pow": "power",
     "clamp": "clip",
@@ -66,15 +124,30 @@ ALIASES: Final = {
     "amax": "max",
     "amin": "min",
     "swapaxes": "transpose",
+    "swapdims": "transpose",
+    "movedim": "moveaxis",
+    "ravel": "flatten",
+    "unbind": "unstack",
+    "repeat_interleave": "repeat",
+    "broadcast_tensors": "broadcast_arrays",
+    "array_split": "tensor_split",
+    "row_stack": "vstack",
     "cat": "concat",
     "concatenate": "concat",
 }
 """PyTorch's and NumPy's spellings that clash with nothing in the standard: ``alias -> name``."""
 
 IN_PLACE: Final = (
-    *("add", "subtract", "multiply", "divide", "floor_divide", "remainder", "power"),
-    *("negative", "abs", "sign", "exp", "log", "log1p", "sqrt", "tanh", "sin", "cos", "clip"),
-    *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift", "bitwise_right_shift"),
+    *("add", "subtract", "multiply", "divide", "floor_divide", "remainder", "fmod", "power"),
+    *("addcmul", "addcdiv", "lerp", "hypot", "copysign", "heaviside", "nextafter", "gcd", "lcm"),
+    *("negative", "abs", "sign", "square", "sqrt", "rsqrt", "reciprocal"),
+    *("ceil", "floor", "round", "trunc", "frac"),
+    *("exp", "exp2", "expm1", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "xlogy"),
+    *("sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinc", "deg2rad", "rad2deg"),
+    *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh"),
+    *("clip", "fmax", "fmin", "masked_fill", "maximum", "minimum", "nan_to_num"),
+    *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_invert", "bitwise_left_shift", "bitwise_right_shift"),
+    *("logical_and", "logical_or", "logical_xor", "logical_not"),
 )
 """Functions that also exist as methods which write into the tensor: ``add_``."""
 
@@ -194,7 +267,7 @@ for _alias, _name in ALIASES.items():
         _bind(_alias, METHODS[_name])
 for _name in IN_PLACE:
     _record = METHODS[_name].function
-    _bind(f"{_name}_", in_place(_record, f"{_name}_"))
+    _bind(f"{_name}_", in_place(_record, f"{_name}_", METHODS[_name]))
     for _alias, _target in ALIASES.items():
         if _target == _name:
             _bind(f"{_alias}_", getattr(Tensor, f"{_name}_"))
@@ -205,19 +278,22 @@ for _symbol, _name in _OPERATORS.items():
     _bind(f"__i{_symbol}__", getattr(Tensor, f"{_name}_"))
 for _symbol, _name in _COMPARISONS.items():
     _bind(f"__{_symbol}__", operator(METHODS[_name].function))
-_bind("__pow__", power(e.power.function))
+_bind("__pow__", power(a.power.function))
 _bind("__matmul__", operator(p.matmul.function))
 _bind("__rmatmul__", reflected(p.matmul.function))
 _bind("__imatmul__", in_place(p.matmul.function, "__imatmul__"))
-_bind("__neg__", e.negative)
-_bind("__pos__", e.positive)
-_bind("__abs__", e.abs_)
-_bind("__invert__", e.bitwise_invert)
+_bind("__neg__", a.negative)
+_bind("__pos__", a.positive)
+_bind("__abs__", a.abs_)
+_bind("__invert__", bits.bitwise_invert)
 _bind("__getitem__", i.getitem)
 _bind("__setitem__", i.setitem)
 _bind("T", property(m.reversed_dims, doc=m.reversed_dims.__doc__))
 _bind("mT", property(m.matrix_transpose, doc=m.matrix_transpose.__doc__))
-_bind("real", property(e.real, doc=e.real.__doc__))
+_bind("mH", property(m.adjoint, doc=m.adjoint.__doc__))
+_bind("H", property(m.hermitian, doc=m.hermitian.__doc__))
+_bind("real", property(complex_parts.real, doc=complex_parts.real.__doc__))
+_bind("imag", property(complex_parts.imag, doc=complex_parts.imag.__doc__))
 for _name, _dtype in {
     "float": float32,
     "double": float64,

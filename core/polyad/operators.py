@@ -15,7 +15,7 @@ from .grad_mode import recording
 from .tensor import Tensor, wrap
 from .views import node_of, raw
 
-__all__ = ["in_place", "operator", "reflected", "require_like"]
+__all__ = ["checked_power", "in_place", "operator", "reflected", "require_like"]
 
 
 def operator(made: Function) -> Callable[..., Any]:
@@ -41,10 +41,21 @@ def _number(value: Any, dtype: Any, device: Device) -> Tensor:
 
 def power(made: Function) -> Callable[..., Any]:
     """The operator ``**``: integers to a negative power have no integer value, which libraries treat differently."""
-    call = binary_operator(made)
+    return _checked(binary_operator(made))
 
+
+def checked_power(made: Any) -> Any:
+    """The function ``power`` with the same check of its exponent as the operator."""
+    op = _checked(made)
+    op.__name__ = op.__qualname__ = made.function.name
+    op.__module__, op.__doc__, op.__signature__ = made.__module__, made.__doc__, made.__signature__
+    op.function = made.function
+    return op
+
+
+def _checked(call: Any) -> Any:
     def op(a: Any, b: Any) -> Any:
-        if type(b) is int and b < 0 and "integer" in a.dtype.kind:
+        if type(b) is int and b < 0 and isinstance(a, Tensor) and "integer" in a.dtype.kind:
             raise DTypeError(
                 f"power: a tensor of {a.dtype.name} to the power {b} has no integer values; write x.float() ** {b}"
             )
@@ -72,8 +83,12 @@ def reflected(made: Function) -> Callable[..., Any]:
     return op
 
 
-def in_place(made: Function, name: str) -> Callable[..., Any]:
-    """The function as a method that writes its result into its first operand: ``add_``."""
+def in_place(made: Function, name: str, compute: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """The function as a method that writes its result into its first operand: ``add_``.
+
+    ``compute`` is what users call for the out-of-place form, if that is another than the record's call.
+    """
+    compute = compute or made.call
     inplace_name = made.name
     keeping = [i for i, spec in enumerate(made.specs) if spec is not None and (ARRAY, 0) in spec.items]
 
@@ -100,7 +115,7 @@ def in_place(made: Function, name: str) -> Callable[..., Any]:
         if keeping and recording() and any(edge_of(operands[i]) is not None for i in keeping if i < len(operands)):
             before = _snapshot(x)
             operands = tuple(before if a is x else a for a in operands)
-        result = made.call(*operands, **params)
+        result = compute(*operands, **params)
         require_like(name, x, result)
         views.write(x, raw(result), node_of(result), name)
         return x

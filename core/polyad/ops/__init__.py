@@ -8,36 +8,46 @@ from __future__ import annotations
 
 from ..function import FUNCTIONS, Function
 from . import (
+    arithmetic,
+    bits,
+    comparison,
+    complex_parts,
     conversion,
     creation,
     cumulative,
     data_types,
     decompositions,
     diagonals,
-    elementwise,
+    exponential,
     fft,
+    gamma_paths,
     indexing,
     interchange,
     joining,
     manipulation,
     norms,
     products,
-    random,
     reduction,
+    repetition,
+    rounding,
     scatter,
+    selection,
     sets,
     solvers,
     sorting,
     statistics,
     transfer,
+    trigonometry,
 )
 
 __all__ = ["CHAPTERS"]
 
 CHAPTERS = (
-    *(conversion, creation, elementwise, manipulation, joining, diagonals, indexing, scatter),
+    *(conversion, creation),
+    *(arithmetic, rounding, complex_parts, exponential, trigonometry, comparison, bits, selection),
+    *(manipulation, repetition, joining, diagonals, indexing, scatter),
     *(reduction, statistics, cumulative, sorting, sets),
-    *(products, decompositions, solvers, norms, fft, transfer, random),
+    *(products, decompositions, solvers, norms, fft, transfer, gamma_paths),
     *(data_types, interchange),
 )
 

@@ -1,0 +1,89 @@
+"""Elementwise functions that CuPy has otherwise than the array API standard.
+
+What is left as CuPy has it: numbers too small to be normal count as 0 (in `nextafter` too), and which zero `maximum`
+and `minimum` give of two that differ in sign.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from polyad.backend import Kernel
+
+__all__ = ["kernels"]
+
+
+def kernels(xp: Any) -> dict[str, Kernel]:
+    """Make the kernels over a namespace: ``cupy``, or in the tests NumPy."""
+
+    def exact_remainder(a: Any, b: Any) -> Any:
+        """Floating-point remainder: CuPy's ``a - floor(a / b) * b`` is inexact, and NaN for an infinite ``b``."""
+        r = xp.fmod(a, b)
+        return xp.where((r != 0) & ((r < 0) != (b < 0)), r + b, r)
+
+    def remainder(a: Any, b: Any) -> Any:
+        if _kind(a, b) != "f":
+            return xp.remainder(a, b)  # gives 0 where b is 0, like every backend
+        r = exact_remainder(a, b)
+        return xp.where(r == 0, xp.copysign(r, b), r)
+
+    def floor_divide(a: Any, b: Any) -> Any:
+        if _kind(a, b) != "f":
+            return xp.floor_divide(a, b)
+        ratio = a / b
+        q = xp.rint((a - exact_remainder(a, b)) / b)  # an integer, but for rounding
+        # where the quotient is infinite, or that by an infinite number, the standard does not round it
+        divisor = xp.asarray(b)
+        ordinary = xp.isfinite(xp.asarray(a)) & xp.isfinite(divisor) & (divisor != 0)
+        return xp.where(ordinary, xp.where(q == 0, xp.copysign(q, ratio), q), ratio)
+
+    def fmod(a: Any, b: Any) -> Any:
+        if _kind(a, b) == "f":
+            return xp.fmod(a, b)
+        r = xp.remainder(a, b)  # CuPy's fmod passes through float64, which does not hold all integers
+        return xp.where((r != 0) & ((r < 0) != (a < 0)), r - b, r)
+
+    def shift(move: Any, beyond: Any) -> Kernel:
+        """A shift by as many bits as there are, or a negative number, is not defined in CUDA."""
+
+        def kernel(x: Any, n: Any) -> Any:
+            dtype = x.dtype if hasattr(x, "dtype") else n.dtype
+            last = 8 * dtype.itemsize - 1
+            inside = (n >= 0) & (n <= last)
+            moved = move(x, xp.where(inside, n, 0).astype(dtype))
+            return xp.where(inside, moved, beyond(x, last)).astype(dtype)
+
+        return kernel
+
+    def expm1(x: Any) -> Any:
+        if x.dtype.kind != "c":
+            return xp.expm1(x)
+        w = xp.where(xp.isfinite(x), xp.expm1(x), xp.exp(x) - 1)
+        w.real[...] += 0.0  # the standard has no -0.0 there
+        return w
+
+    def tanh(x: Any) -> Any:
+        w = xp.tanh(x)
+        if x.dtype.kind == "c":
+            # C99 gives the zero the sign of a sine, the standard that of the imaginary part
+            w.imag[...] = xp.where(xp.isinf(x.real), xp.copysign(xp.zeros_like(x.real), x.imag), w.imag)
+        return w
+
+    return {
+        "remainder": remainder,
+        "floor_divide": floor_divide,
+        "fmod": fmod,
+        "bitwise_left_shift": shift(xp.left_shift, lambda x, last: 0),
+        "bitwise_right_shift": shift(xp.right_shift, lambda x, last: xp.right_shift(xp.asarray(x), last)),
+        "expm1": expm1,
+        "tanh": tanh,
+        "imag": lambda x: x.imag.copy() if x.dtype.kind == "c" else xp.zeros_like(x),  # CuPy's is a view
+    }
+
+
+def _kind(a: Any, b: Any) -> str:
+    """The kind of two operands' type, of which one may be a Python number."""
+    dtype: np.dtype[Any] = a.dtype if hasattr(a, "dtype") else b.dtype
+    return dtype.kind
