@@ -189,7 +189,7 @@ def test_triangular_systems_of_each_size(backend: Backend, upper: bool, unitrian
 def test_triangular_systems_without_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
     from polyad_numpy import solvers
 
-    monkeypatch.setattr(solvers, "_lapack", lambda: None)
+    monkeypatch.setattr(solvers, "_blas", lambda: None)
     for upper in (True, False):
         for unitriangular in (True, False):
             a, b = RNG.normal(size=(40, 40)) / 8 + 4 * np.eye(40), RNG.normal(size=(40, 2))

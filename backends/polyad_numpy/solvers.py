@@ -28,18 +28,18 @@ def _refusing(name: str, solve: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @cache
-def _lapack() -> Any:
-    """SciPy's LAPACK, where SciPy is installed."""
+def _blas() -> Any:
+    """SciPy's BLAS, where SciPy is installed."""
     if importlib.util.find_spec("scipy") is None:
         return None
-    from scipy.linalg import lapack
+    from scipy.linalg import blas
 
-    return lapack
+    return blas
 
 
-_TRTRS = {"f": "strtrs", "d": "dtrtrs", "F": "ctrtrs", "D": "ztrtrs"}
+_TRSM = {"f": "strsm", "d": "dtrsm", "F": "ctrsm", "D": "ztrsm"}  # LAPACK's trtrs starts threads for small systems too
 _FEW = 32
-"""Up to this many rows a call of LAPACK for each matrix costs more than NumPy's one loop over a stack."""
+"""Up to this many rows a call of BLAS for each matrix costs more than NumPy's one loop over a stack."""
 
 
 def _substituted(a: Any, b: Any, upper: bool, unitriangular: bool) -> Any:
@@ -55,29 +55,29 @@ def _substituted(a: Any, b: Any, upper: bool, unitriangular: bool) -> Any:
 def _solve_triangular(a: Any, b: Any, upper: bool, left: bool = True, unitriangular: bool = False) -> Any:
     if not left:
         return _solve_triangular(a.mT, b.mT, not upper, True, unitriangular).mT
-    if not unitriangular:
-        zero = (np.diagonal(a, 0, -2, -1) == 0).any(-1)
-        if zero.any():
-            raise LinAlgError.of("linalg.solve_triangular", int(zero.argmax()), a.shape[:-2], SINGULAR)
-    lapack = _lapack()
-    if lapack is None or (a.ndim > 2 and a.shape[-1] <= _FEW) or not a.size or not b.size:
+    diagonal = np.diagonal(a, 0, -2, -1)
+    if not unitriangular and not diagonal.all():
+        which = int((diagonal == 0).any(-1).argmax())
+        raise LinAlgError.of("linalg.solve_triangular", which, a.shape[:-2], SINGULAR)
+    blas = _blas()
+    if blas is None or not b.size or (b.ndim > 2 and a.shape[-1] <= _FEW):
         return _substituted(a, b, upper, unitriangular)
-    solve = getattr(lapack, _TRTRS[a.dtype.char])
+    trsm = getattr(blas, _TRSM[a.dtype.char])
     if a.ndim == b.ndim == 2:
-        return _by_lapack(solve, a, b, upper, unitriangular)
+        return _by_blas(trsm, a, b, upper, unitriangular)
     stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     a, b = np.broadcast_to(a, (*stack, *a.shape[-2:])), np.broadcast_to(b, (*stack, *b.shape[-2:]))
     out = np.empty(b.shape, b.dtype)
     for index in np.ndindex(*stack):
-        out[index] = _by_lapack(solve, a[index], b[index], upper, unitriangular)
+        out[index] = _by_blas(trsm, a[index], b[index], upper, unitriangular)
     return out
 
 
-def _by_lapack(solve: Any, a: Any, b: Any, upper: bool, unitriangular: bool) -> Any:
-    # LAPACK reads columns: rows in memory are the transposed matrix, which it solves as such, so nothing is copied
+def _by_blas(trsm: Any, a: Any, b: Any, upper: bool, unitriangular: bool) -> Any:
+    # BLAS reads columns, so rows in memory are the transposed matrix to it: as such it solves the transposed system
     if a.flags.c_contiguous and not a.flags.f_contiguous:
-        return solve(a.T, b, lower=upper, trans=1, unitdiag=unitriangular)[0]
-    return solve(a, b, lower=not upper, trans=0, unitdiag=unitriangular)[0]
+        return trsm(1, a.T, b.T, side=1, lower=upper, trans_a=0, diag=unitriangular).T
+    return trsm(1, a, b.T, side=1, lower=not upper, trans_a=1, diag=unitriangular).T
 
 
 def _adjugate(x: Any) -> Any:

@@ -350,8 +350,8 @@ def _solve_right(g: Any, xp: Any, x1: Any, x2_shape: Shape) -> Any:
 def _solve_left(g: Any, xp: Any, x1: Any, x2_shape: Shape, out: Any) -> Any:
     g = _solve_right(g, xp, x1, x2_shape)
     if len(x2_shape) == 1:
-        return -(g[..., :, None] * out[..., None, :])
-    return -(g @ out.mT)
+        return (-g)[..., :, None] * out[..., None, :]
+    return xp.matmul(-g, out.mT)
 
 
 @function(
@@ -417,7 +417,7 @@ def _triangle_right(g: Any, xp: Any, x1: Any, upper: bool, left: bool, unitriang
 
 def _triangle_left(g: Any, xp: Any, x1: Any, out: Any, upper: bool, left: bool, unitriangular: bool) -> Any:
     g = _triangle_right(g, xp, x1, upper, left, unitriangular)
-    full = -(g @ out.mT) if left else -(out.mT @ g)
+    full = xp.matmul(-g, out.mT) if left else xp.matmul(out.mT, -g)
     inside = 1 if unitriangular else 0  # a diagonal that is taken to be 1 is not read
     return xp.triu(full, k=inside) if upper else xp.tril(full, k=-inside)
 
