@@ -147,9 +147,9 @@ def adjugate(xp: XP, x: Tensor, /) -> Tensor:
     Examples
     --------
     >>> import polyad as ad
-    >>> ad.linalg.adjugate(ad.tensor([[1.0, 2.0], [2.0, 4.0]]))
-    tensor([[ 4., -2.],
-            [-2.,  1.]])
+    >>> ad.linalg.adjugate(ad.tensor([[2.0, 0.0], [0.0, 4.0]]))
+    tensor([[4., 0.],
+            [0., 2.]])
     """
     if not x.shape[-1]:
         return xp.clone(x)  # type: ignore[no-any-return]
