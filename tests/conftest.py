@@ -19,6 +19,9 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.par
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
+# SciPy and scikit-learn look at it when they are imported: whether they take other arrays than NumPy's
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
 import pytest
 
 import polyad as ad

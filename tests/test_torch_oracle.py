@@ -398,7 +398,7 @@ TYPES = {
     ad.complex64: (torch.complex64, 1e-4, 1e-5),
 }
 UNKNOWN = re.compile(
-    "not implemented|not supported|does not support|only supports|unsupported|Expected.*real", re.IGNORECASE
+    "not implemented|not supported|does not support|only supports|unsupported|expected.*real|cannot compute", re.I
 )
 
 
