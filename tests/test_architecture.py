@@ -30,7 +30,7 @@ LAYERS = [
     ["calls"],
     ["dispatch", "operators"],
     ["ops"],
-    ["linalg", "fft", "namespace", "array_protocols", "autograd"],
+    ["linalg", "fft", "random", "namespace", "array_protocols", "autograd"],
     ["methods"],
     ["__init__"],
     ["testing", "cli"],

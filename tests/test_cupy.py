@@ -100,6 +100,10 @@ def solve_triangular(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
     return np.linalg.solve(a + np.eye(a.shape[-1]) if unit_diagonal else a, b)
 
 
+def numpys_generator(seed: int) -> Any:
+    return np.random.Generator(np.random.Philox(seed))
+
+
 class StandIn(CuPyBackend):
     """The CuPy backend on NumPy arrays."""
 
@@ -112,6 +116,9 @@ class StandIn(CuPyBackend):
 
     def device_of(self, array: Any) -> Any:
         return self.devices[0]
+
+    def random_generator(self, seed: int) -> Any:
+        return numpys_generator(seed)
 
     def random_bits(self, start: int, n: int) -> Any:
         return splitmix64(start, n)
@@ -493,7 +500,7 @@ def test_the_cuda_kernel_is_the_same_function() -> None:
 
 @pytest.fixture
 def source() -> CounterSource:
-    made = CounterSource(np, splitmix64)
+    made = CounterSource(np, splitmix64, numpys_generator)
     made.seed(42)
     return made
 
@@ -525,7 +532,7 @@ def test_normal_numbers(source: CounterSource, dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize("bits", [0, 2**64 - 1])
 def test_extreme_bits_give_finite_numbers(bits: int, dtype: str) -> None:
-    source = CounterSource(np, lambda start, n: np.full(n, bits, np.uint64))
+    source = CounterSource(np, lambda start, n: np.full(n, bits, np.uint64), numpys_generator)
     assert 0 <= source.uniform((1,), np.dtype(dtype))[0] < 1
     assert np.isfinite(source.normal((2,), np.dtype(dtype))).all()
 
@@ -570,6 +577,32 @@ def test_a_state_restores_what_follows(source: CounterSource) -> None:
     second = draws()
     source.set_state(state)
     assert draws() == first != second
+
+
+DISTRIBUTIONS = {
+    "gamma": (np.array([[1.5, 20.0]] * 4000), np.dtype("float64")),
+    "poisson": (np.array([[0.5, 20.0]] * 4000),),
+    "binomial": (np.array([[3, 50]] * 4000), np.array([[0.5, 0.4]] * 4000)),
+}
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_distributions_of_the_library(source: CounterSource, name: str) -> None:
+    args, state = DISTRIBUTIONS[name], source.get_state()
+    draw = getattr(source, name)
+    first = draw(*args)
+    assert (first.shape, first.dtype) == ((4000, 2), np.float64 if name == "gamma" else np.int64)
+    mean = {"gamma": [1.5, 20.0], "poisson": [0.5, 20.0], "binomial": [1.5, 20.0]}[name]
+    np.testing.assert_allclose(first.mean(axis=0), mean, rtol=0.05)
+    assert (draw(*args) != first).any()
+    source.set_state(state)
+    np.testing.assert_array_equal(draw(*args), first)
+
+
+def test_cupys_generator_draws_them() -> None:
+    for name in ("standard_gamma", "poisson", "binomial"):
+        assert callable(getattr(cupy.random.Generator, name))
+    assert callable(cupy.random.Philox4x3210)
 
 
 def test_random_tensors_on_the_stand_in(on_stand_in: StandIn) -> None:

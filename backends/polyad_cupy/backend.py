@@ -192,11 +192,15 @@ class CuPyBackend(Backend):
 
     def generator(self, device: Device) -> CounterSource:
         """Give a new generator."""
-        return CounterSource(self.xp, self.random_bits, self._on(device))
+        return CounterSource(self.xp, self.random_bits, self.random_generator, self._on(device))
 
     def random_bits(self, start: int, n: int) -> Any:
         """Give numbers of 64 random bits: `polyad_cupy.random.splitmix64` on the current device."""
         return _splitmix64(np.uint64(start), cupy.empty(n, np.uint64))
+
+    def random_generator(self, seed: int) -> Any:
+        """Give CuPy's generator of a seed; of its bit generators the one whose state is made in no time."""
+        return cupy.random.Generator(cupy.random.Philox4x3210(seed))
 
     def describe(self) -> dict[str, str]:
         """Versions, devices and memory in words, for ``polyad info``."""

@@ -44,12 +44,14 @@ class CounterSource:
     xp : namespace
     bits : callable
         ``bits(start, n)``: `splitmix64`, on the device.
+    library : callable
+        ``library(seed)``: the library's generator of a seed, for what takes more than a few operations.
     on : context manager
         Makes the device current.
     """
 
-    def __init__(self, xp: Any, bits: Callable[[int, int], Any], on: Any = None) -> None:
-        self._xp, self._bits = xp, bits
+    def __init__(self, xp: Any, bits: Callable[[int, int], Any], library: Callable[[int], Any], on: Any = None) -> None:
+        self._xp, self._bits, self._library = xp, bits, library
         self._on = contextlib.nullcontext() if on is None else on
         self._seed = self._count = 0
 
@@ -98,6 +100,27 @@ class CounterSource:
         """A random order: that of random bits, no two of which are equal within a sequence."""
         with self._on:
             return self._xp.argsort(self._next(n))
+
+    def _fresh(self) -> Any:
+        """The library's generator, with a seed that counts as one number drawn."""
+        seed = splitmix64((self._seed + self._count * _STEP) % 2**64, 1)
+        self._count += 1
+        return self._library(int(seed[0]))
+
+    def gamma(self, alpha: Any, dtype: Any) -> Any:
+        """Numbers of gamma distributions."""
+        with self._on:
+            return self._fresh().standard_gamma(alpha, alpha.shape, dtype)
+
+    def poisson(self, rate: Any) -> Any:
+        """Numbers of Poisson distributions."""
+        with self._on:
+            return self._fresh().poisson(rate, rate.shape).astype(np.int64)
+
+    def binomial(self, n: Any, p: Any) -> Any:
+        """Numbers of successes."""
+        with self._on:
+            return self._fresh().binomial(n, p, p.shape).astype(np.int64)
 
     def get_state(self) -> Any:
         """Give seed and number of draws, which determine all that follows."""

@@ -31,6 +31,22 @@ def _permutation(key: Any, count: Any, *, n: int) -> Any:
     return jax.random.permutation(jax.random.fold_in(key, count), n).astype(jnp.int64)
 
 
+@partial(jax.jit, static_argnames="dtype")
+def _gamma(key: Any, count: Any, alpha: Any, *, dtype: Any) -> Any:
+    return jax.random.gamma(jax.random.fold_in(key, count), alpha, dtype=dtype)
+
+
+@jax.jit
+def _poisson(key: Any, count: Any, rate: Any) -> Any:
+    return jax.random.poisson(jax.random.fold_in(key, count), rate, dtype=jnp.int64)
+
+
+@jax.jit
+def _binomial(key: Any, count: Any, n: Any, p: Any) -> Any:
+    drawn = jax.random.binomial(jax.random.fold_in(key, count), n.astype(p.dtype), p, dtype=p.dtype)
+    return drawn.astype(jnp.int64)
+
+
 class JAXSource:
     """Draws from `jax.random`, each draw with a key of its own.
 
@@ -67,6 +83,18 @@ class JAXSource:
     def permutation(self, n: int) -> Any:
         """A random order."""
         return _permutation(*self._next(), n=n)
+
+    def gamma(self, alpha: Any, dtype: Any) -> Any:
+        """Numbers of gamma distributions."""
+        return _gamma(*self._next(), alpha, dtype=dtype)
+
+    def poisson(self, rate: Any) -> Any:
+        """Numbers of Poisson distributions."""
+        return _poisson(*self._next(), rate)
+
+    def binomial(self, n: Any, p: Any) -> Any:
+        """Numbers of successes."""
+        return _binomial(*self._next(), n, p)
 
     def get_state(self) -> Any:
         """Give seed and number of draws, which determine all that follows."""

@@ -38,6 +38,18 @@ class NumPySource:
         """A random order."""
         return self._generator.permutation(n)
 
+    def gamma(self, alpha: Any, dtype: Any) -> Any:
+        """Numbers of gamma distributions."""
+        return self._generator.standard_gamma(alpha, dtype=dtype)
+
+    def poisson(self, rate: Any) -> Any:
+        """Numbers of Poisson distributions."""
+        return self._generator.poisson(rate)
+
+    def binomial(self, n: Any, p: Any) -> Any:
+        """Numbers of successes."""
+        return self._generator.binomial(n, p)
+
     def get_state(self) -> Any:
         """Give the bit generator's state."""
         return self._generator.bit_generator.state

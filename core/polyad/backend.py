@@ -276,6 +276,9 @@ class HostSource:
     def _bring(self, array: Any) -> Array:
         return self._device.backend.from_host(array, self._device, copy=False)
 
+    def _fetch(self, array: Array) -> Any:
+        return self._device.backend.to_host(array)
+
     def _dtype(self, dtype: Any) -> Any:
         return self._host.dtype(self._device.dtypes[dtype])
 
@@ -294,6 +297,18 @@ class HostSource:
     def permutation(self, n: int) -> Array:
         """A random order."""
         return self._bring(self._source.permutation(n))
+
+    def gamma(self, alpha: Array, dtype: Any) -> Array:
+        """Numbers of gamma distributions."""
+        return self._bring(self._source.gamma(self._fetch(alpha), self._dtype(dtype)))
+
+    def poisson(self, rate: Array) -> Array:
+        """Numbers of Poisson distributions."""
+        return self._bring(self._source.poisson(self._fetch(rate)))
+
+    def binomial(self, n: Array, p: Array) -> Array:
+        """Numbers of successes."""
+        return self._bring(self._source.binomial(self._fetch(n), self._fetch(p)))
 
 
 class Backend:

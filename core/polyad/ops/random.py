@@ -1,222 +1,29 @@
-"""Random numbers. Each device has a generator of its library; the same seed gives the same numbers there again."""
+"""Random tensors of a shape: uniform and normal numbers, integers, orders. Distributions: `polyad.random`."""
 
 from __future__ import annotations
 
-import threading
-from typing import Any, Final, Protocol
+from typing import Any
 
 from ..backend import Backend, Device
-from ..dtypes import DTypeLike, as_dtype, float32, int64
-from ..errors import ArgumentError, DTypeError, ShapeError
-from ..tensor import Tensor
-from .arguments import as_shape
-from .placement import DeviceLike, finished, place
+from ..dtypes import INTEGER_RANGE, DType, DTypeLike, as_dtype, float32, int64
+from ..errors import ArgumentError, DTypeError
+from ..tensor import Tensor, not_a_tensor
+from .generators import Generator, Source as Source, drawing, initial_seed, manual_seed, seed
+from .placement import DeviceLike, finished
 
 __all__ = [
     "Generator",
     "initial_seed",
     "manual_seed",
     "rand",
+    "rand_like",
     "randint",
+    "randint_like",
     "randn",
+    "randn_like",
     "randperm",
     "seed",
 ]
-
-
-class Source(Protocol):
-    """What a backend gives as its generator: draws raw arrays. ``dtype`` is the library's own."""
-
-    def seed(self, seed: int) -> None:
-        """Start the sequence that belongs to a seed."""
-
-    def uniform(self, shape: tuple[int, ...], dtype: Any) -> Any:
-        """Numbers evenly distributed in [0, 1)."""
-
-    def normal(self, shape: tuple[int, ...], dtype: Any) -> Any:
-        """Numbers of the standard normal distribution."""
-
-    def integers(self, low: int, high: int, shape: tuple[int, ...], dtype: Any) -> Any:
-        """Integers evenly distributed in [low, high)."""
-
-    def permutation(self, n: int) -> Any:
-        """The integers 0 to n - 1 in random order, int64."""
-
-    def get_state(self) -> Any:
-        """Everything that determines the numbers to come, as something that can be pickled."""
-
-    def set_state(self, state: Any) -> None:
-        """Continue from a state."""
-
-
-class Generator:
-    """A source of random numbers with a state of its own, passed as ``generator=``.
-
-    Parameters
-    ----------
-    device : Device or str, optional
-        Where it makes tensors; by default see `polyad.default_device`.
-    backend : str, optional
-        A backend other than the default.
-
-    Examples
-    --------
-    >>> import polyad as ad
-    >>> g = ad.Generator().manual_seed(0)
-    >>> a = ad.rand(3, generator=g)
-    >>> b = ad.rand(3, generator=g.manual_seed(0))
-    >>> bool((a == b).all())
-    True
-    """
-
-    def __init__(self, device: DeviceLike = None, *, backend: str | Backend | None = None) -> None:
-        self.device = place(device, backend)
-        self.source: Source = self.device.backend.generator(self.device)
-        self.manual_seed(_fresh())
-
-    def manual_seed(self, seed: int) -> Generator:
-        """Start the sequence that belongs to ``seed``; returns the generator."""
-        self._seed = _checked(seed)
-        self.source.seed(self._seed)
-        return self
-
-    def seed(self) -> int:
-        """Start a sequence of an unpredictable seed, and give it."""
-        self.manual_seed(_fresh())
-        return self._seed
-
-    def initial_seed(self) -> int:
-        """Give the seed of the sequence."""
-        return self._seed
-
-    def get_state(self) -> Any:
-        """Give what determines the numbers to come."""
-        return self.source.get_state()
-
-    def set_state(self, state: Any) -> None:
-        """Continue from a state that `get_state` gave."""
-        self.source.set_state(state)
-
-    def __repr__(self) -> str:
-        return f"<polyad.Generator on {self.device.where}, seed {self._seed}>"
-
-
-def _fresh() -> int:
-    import secrets
-
-    return secrets.randbits(63)
-
-
-def _checked(seed: Any) -> int:
-    try:
-        value = int(seed.__index__())
-    except (AttributeError, TypeError):
-        raise ArgumentError(f"manual_seed: a seed is an integer; got {seed!r}") from None
-    if not -(2**63) <= value < 2**64:
-        raise ArgumentError(f"manual_seed: a seed has at most 64 bits; got {value}")
-    return value % 2**64
-
-
-_generators: Final[dict[Device, Generator]] = {}
-_lock: Final = threading.Lock()
-_process_seed: int | None = None
-
-
-def generator_of(device: Device) -> Generator:
-    """Give the default generator of a device."""
-    found = _generators.get(device)
-    if found is None:
-        with _lock:
-            found = _generators.get(device)
-            if found is None:
-                found = Generator(device)
-                if _process_seed is not None:
-                    found.manual_seed(_process_seed)
-                _generators[device] = found
-    return found
-
-
-def manual_seed(seed: int) -> Generator:
-    """Seed the default generators of all devices, those in use and those to come.
-
-    The numbers that belong to a seed differ between backends: each has its library's generator.
-
-    Parameters
-    ----------
-    seed : int
-        Of at most 64 bits.
-
-    Returns
-    -------
-    Generator
-        That of the default device.
-
-    Raises
-    ------
-    ArgumentError
-        If it is no such integer.
-
-    Examples
-    --------
-    >>> import polyad as ad
-    >>> _ = ad.manual_seed(0)
-    >>> a = ad.rand(2)
-    >>> _ = ad.manual_seed(0)
-    >>> bool((a == ad.rand(2)).all())
-    True
-    """
-    global _process_seed
-    _process_seed = _checked(seed)
-    for found in list(_generators.values()):
-        found.manual_seed(_process_seed)
-    return generator_of(place())
-
-
-def seed() -> int:
-    """Seed all default generators unpredictably, and give the seed.
-
-    Examples
-    --------
-    >>> import polyad as ad
-    >>> ad.seed() == ad.initial_seed()
-    True
-    """
-    value = _fresh()
-    manual_seed(value)
-    return value
-
-
-def initial_seed() -> int:
-    """Give the seed of the default device's generator.
-
-    Examples
-    --------
-    >>> import polyad as ad
-    >>> _ = ad.manual_seed(7)
-    >>> ad.initial_seed()
-    7
-    """
-    return generator_of(place()).initial_seed()
-
-
-def _draw(
-    name: str, shape: Any, generator: Generator | None, device: DeviceLike, backend: Any
-) -> tuple[tuple[int, ...], Device, Source]:
-    lengths = as_shape(name, shape)
-    if any(n < 0 for n in lengths):
-        raise ShapeError(f"{name}: lengths cannot be negative; got {lengths}")
-    if generator is None:
-        where = place(device, backend)
-        return lengths, where, generator_of(where).source
-    if not isinstance(generator, Generator):
-        raise ArgumentError(f"{name}: generator must be a polyad.Generator; got {generator!r:.60}")
-    where = generator.device if device is None and backend is None else place(device, backend)
-    if where is not generator.device:
-        raise ArgumentError(
-            f"{name}: the generator is on {generator.device.where}, and a tensor on {where.where} was asked for; "
-            f"make one with polyad.Generator(device)"
-        )
-    return lengths, where, generator.source
 
 
 def _floating(name: str, dtype: DTypeLike | None, where: Device) -> Any:
@@ -261,7 +68,7 @@ def rand(
     >>> ad.rand(2, 3).shape
     (2, 3)
     """
-    lengths, where, source = _draw("rand", shape, generator, device, backend)
+    lengths, where, source = drawing("rand", shape, generator, device, backend)
     return finished(source.uniform(lengths, _floating("rand", dtype, where)), where, requires_grad)
 
 
@@ -296,7 +103,7 @@ def randn(
     >>> ad.randn(2, 3).shape
     (2, 3)
     """
-    lengths, where, source = _draw("randn", shape, generator, device, backend)
+    lengths, where, source = drawing("randn", shape, generator, device, backend)
     return finished(source.normal(lengths, _floating("randn", dtype, where)), where, requires_grad)
 
 
@@ -333,7 +140,7 @@ def randint(
     Raises
     ------
     ArgumentError
-        If there is no integer between ``low`` and ``high``.
+        If there is no integer between ``low`` and ``high``, or the type does not hold them all.
 
     Examples
     --------
@@ -349,10 +156,142 @@ def randint(
         raise ArgumentError(f"randint: there is no integer in [{low}, {high}); low must be less than high")
     if low < -(2**63) or high > 2**63:
         raise ArgumentError(f"randint: [{low}, {high}) is outside the range of int64")
-    lengths, where, source = _draw("randint", size, generator, device, backend)
+    lengths, where, source = drawing("randint", size, generator, device, backend)
     wanted = int64 if dtype is None else as_dtype(dtype)
+    check_range("randint", low, high, wanted)
     drawn = finished(source.integers(low, high, lengths, where.dtype(int64)), where, False)
     return drawn if wanted is int64 else drawn.to(wanted)
+
+
+def check_range(name: str, low: int, high: int, dtype: DType) -> None:
+    """Raise if a type does not hold the integers of [low, high)."""
+    smallest, largest = INTEGER_RANGE.get(dtype, (low, high))
+    if low < smallest or high - 1 > largest:
+        wider = next((d for d, (a, b) in INTEGER_RANGE.items() if a <= low and high - 1 <= b), int64)
+        raise ArgumentError(
+            f"{name}: {dtype.name} holds {smallest} to {largest}, and integers in [{low}, {high}) were asked for; "
+            f"write dtype=polyad.{wider.name}, or bounds inside that range"
+        )
+
+
+def rand_like(
+    x: Tensor,
+    *,
+    generator: Generator | None = None,
+    dtype: DTypeLike | None = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Draw numbers evenly distributed in [0, 1), of a tensor's shape, type and device.
+
+    Parameters
+    ----------
+    x : Tensor
+    generator : Generator, optional
+    dtype : DType, optional
+        Another type than ``x``'s.
+    device : Device or str, optional
+        Another device than ``x``'s.
+    requires_grad : bool
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    DTypeError
+        If the type is no real floating-point type.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.rand_like(ad.zeros(2, 3)).shape
+    (2, 3)
+    """
+    shape, dtype, device = _like("rand_like", x, dtype, device)
+    return rand(shape, generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def randn_like(
+    x: Tensor,
+    *,
+    generator: Generator | None = None,
+    dtype: DTypeLike | None = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Draw numbers of the standard normal distribution, of a tensor's shape, type and device.
+
+    Parameters
+    ----------
+    x : Tensor
+    generator, dtype, device, requires_grad
+        As for `rand_like`.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    DTypeError
+        If the type is no real floating-point type.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.randn_like(ad.zeros(2, dtype=ad.float64)).dtype
+    polyad.float64
+    """
+    shape, dtype, device = _like("randn_like", x, dtype, device)
+    return randn(shape, generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def randint_like(
+    x: Tensor,
+    low: int,
+    high: int | None = None,
+    *,
+    generator: Generator | None = None,
+    dtype: DTypeLike | None = None,
+    device: DeviceLike = None,
+) -> Tensor:
+    """Draw integers evenly distributed in [low, high), of a tensor's shape, type and device.
+
+    Parameters
+    ----------
+    x : Tensor
+    low, high : int
+        As for `randint`; with ``randint_like(x, high)`` the smallest is 0.
+    generator, dtype, device
+        As for `rand_like`.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    ArgumentError
+        If there is no integer between ``low`` and ``high``, or the type does not hold them all.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.randint_like(ad.zeros(2), 10).dtype
+    polyad.float32
+    """
+    shape, dtype, device = _like("randint_like", x, dtype, device)
+    low, high = (0, low) if high is None else (low, high)
+    return randint(low, high, shape, generator=generator, dtype=dtype, device=device)
+
+
+def _like(name: str, x: Any, dtype: Any, device: Any) -> tuple[tuple[int, ...], Any, Any]:
+    """Shape, type and device of a tensor, unless others are given."""
+    if not isinstance(x, Tensor):
+        not_a_tensor(name, "x", x)
+    return x.shape, x.dtype if dtype is None else dtype, x.device if device is None else device
 
 
 def randperm(
@@ -393,6 +332,6 @@ def randperm(
     """
     if n < 0:
         raise ArgumentError(f"randperm: n must not be negative; got {n}")
-    _, where, source = _draw("randperm", (), generator, device, backend)
+    _, where, source = drawing("randperm", (), generator, device, backend)
     drawn = finished(source.permutation(int(n)), where, False)
     return drawn if dtype is None else drawn.to(as_dtype(dtype))

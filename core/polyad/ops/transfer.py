@@ -335,10 +335,10 @@ def copy_(x: Tensor, source: Any) -> Tensor:
     >>> ad.zeros(2).copy_(ad.tensor([1, 2]))
     tensor([1., 2.])
     """
-    return _write(x, source, "copy_")
+    return write(x, source, "copy_")
 
 
-def _write(x: Tensor, source: Any, name: str) -> Tensor:
+def write(x: Tensor, source: Any, name: str) -> Tensor:
     """Write ``source`` into ``x``, for the method called ``name``."""
     views.check_write(x, name)
     if isinstance(source, Tensor) and source._device is not x._device:
@@ -365,7 +365,7 @@ def fill_(x: Tensor, value: Any) -> Tensor:
     """
     if isinstance(value, Tensor) and value.ndim:
         raise ShapeError(f"fill_: expected one number; got a tensor of shape {value.shape}; write copy_")
-    return _write(x, value, "fill_")
+    return write(x, value, "fill_")
 
 
 def zero_(x: Tensor) -> Tensor:
@@ -377,7 +377,7 @@ def zero_(x: Tensor) -> Tensor:
     >>> ad.ones(2).zero_()
     tensor([0., 0.])
     """
-    return _write(x, False if x.dtype.name == "bool" else 0, "zero_")
+    return write(x, False if x.dtype.name == "bool" else 0, "zero_")
 
 
 def contiguous(x: Tensor) -> Tensor:

@@ -1,0 +1,234 @@
+"""Sources of random numbers. Each device has one of its library; the same seed gives the same numbers there again."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Final, Protocol
+
+from ..backend import Backend, Device
+from ..errors import ArgumentError, ShapeError
+from .arguments import as_shape
+from .placement import DeviceLike, place
+
+__all__ = [
+    "Generator",
+    "Source",
+    "drawing",
+    "generator_of",
+    "initial_seed",
+    "manual_seed",
+    "seed",
+]
+
+
+class Source(Protocol):
+    """What a backend gives as its generator: draws raw arrays. ``dtype`` is the library's own."""
+
+    def seed(self, seed: int) -> None:
+        """Start the sequence that belongs to a seed."""
+
+    def uniform(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Numbers evenly distributed in [0, 1)."""
+
+    def normal(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Numbers of the standard normal distribution."""
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Integers evenly distributed in [low, high)."""
+
+    def permutation(self, n: int) -> Any:
+        """The integers 0 to n - 1 in random order, int64."""
+
+    def gamma(self, alpha: Any, dtype: Any) -> Any:
+        """Numbers of the gamma distributions of the shapes in the array ``alpha``, which are 1 and more."""
+
+    def poisson(self, rate: Any) -> Any:
+        """Numbers of the Poisson distributions of the means in the array ``rate``, int64."""
+
+    def binomial(self, n: Any, p: Any) -> Any:
+        """Numbers of successes in ``n`` trials of probability ``p``, arrays of one shape; int64."""
+
+    def get_state(self) -> Any:
+        """Everything that determines the numbers to come, as something that can be pickled."""
+
+    def set_state(self, state: Any) -> None:
+        """Continue from a state."""
+
+
+class Generator:
+    """A source of random numbers with a state of its own, passed as ``generator=``.
+
+    Parameters
+    ----------
+    device : Device or str, optional
+        Where it makes tensors; by default see `polyad.default_device`.
+    backend : str, optional
+        A backend other than the default.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> g = ad.Generator().manual_seed(0)
+    >>> a = ad.rand(3, generator=g)
+    >>> b = ad.rand(3, generator=g.manual_seed(0))
+    >>> bool((a == b).all())
+    True
+    """
+
+    def __init__(self, device: DeviceLike = None, *, backend: str | Backend | None = None) -> None:
+        self.device = place(device, backend)
+        self.source: Source = self.device.backend.generator(self.device)
+        self.manual_seed(_fresh())
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start the sequence that belongs to ``seed``; returns the generator."""
+        self._seed = _checked(seed)
+        self.source.seed(self._seed)
+        return self
+
+    def seed(self) -> int:
+        """Start a sequence of an unpredictable seed, and give it."""
+        self.manual_seed(_fresh())
+        return self._seed
+
+    def initial_seed(self) -> int:
+        """Give the seed of the sequence."""
+        return self._seed
+
+    def get_state(self) -> Any:
+        """Give what determines the numbers to come."""
+        return self.source.get_state()
+
+    def set_state(self, state: Any) -> None:
+        """Continue from a state that `get_state` gave."""
+        self.source.set_state(state)
+
+    def __repr__(self) -> str:
+        return f"<polyad.Generator on {self.device.where}, seed {self._seed}>"
+
+
+def _fresh() -> int:
+    import secrets
+
+    return secrets.randbits(63)
+
+
+def _checked(seed: Any) -> int:
+    try:
+        value = int(seed.__index__())
+    except (AttributeError, TypeError):
+        raise ArgumentError(f"manual_seed: a seed is an integer; got {seed!r}") from None
+    if not -(2**63) <= value < 2**64:
+        raise ArgumentError(f"manual_seed: a seed has at most 64 bits; got {value}")
+    return value % 2**64
+
+
+_generators: Final[dict[Device, Generator]] = {}
+_lock: Final = threading.Lock()
+_process_seed: int | None = None
+
+
+def generator_of(device: Device) -> Generator:
+    """Give the default generator of a device."""
+    found = _generators.get(device)
+    if found is None:
+        with _lock:
+            found = _generators.get(device)
+            if found is None:
+                found = Generator(device)
+                if _process_seed is not None:
+                    found.manual_seed(_process_seed)
+                _generators[device] = found
+    return found
+
+
+def manual_seed(seed: int) -> Generator:
+    """Seed the default generators of all devices, those in use and those to come.
+
+    The numbers that belong to a seed differ between backends: each has its library's generator.
+
+    Parameters
+    ----------
+    seed : int
+        Of at most 64 bits.
+
+    Returns
+    -------
+    Generator
+        That of the default device.
+
+    Raises
+    ------
+    ArgumentError
+        If it is no such integer.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> _ = ad.manual_seed(0)
+    >>> a = ad.rand(2)
+    >>> _ = ad.manual_seed(0)
+    >>> bool((a == ad.rand(2)).all())
+    True
+    """
+    global _process_seed
+    _process_seed = _checked(seed)
+    for found in list(_generators.values()):
+        found.manual_seed(_process_seed)
+    return generator_of(place())
+
+
+def seed() -> int:
+    """Seed all default generators unpredictably, and give the seed.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.seed() == ad.initial_seed()
+    True
+    """
+    value = _fresh()
+    manual_seed(value)
+    return value
+
+
+def initial_seed() -> int:
+    """Give the seed of the default device's generator.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> _ = ad.manual_seed(7)
+    >>> ad.initial_seed()
+    7
+    """
+    return generator_of(place()).initial_seed()
+
+
+def drawing(
+    name: str, shape: Any, generator: Generator | None, device: DeviceLike, backend: Any
+) -> tuple[tuple[int, ...], Device, Source]:
+    """The shape of what is to be drawn, its place, and the source to draw from.
+
+    Raises
+    ------
+    ShapeError
+        If a length is negative.
+    ArgumentError
+        If the generator is none, or on another device than was asked for.
+    """
+    lengths = as_shape(name, shape)
+    if any(n < 0 for n in lengths):
+        raise ShapeError(f"{name}: lengths cannot be negative; got {lengths}")
+    if generator is None:
+        where = place(device, backend)
+        return lengths, where, generator_of(where).source
+    if not isinstance(generator, Generator):
+        raise ArgumentError(f"{name}: generator must be a polyad.Generator; got {generator!r:.60}")
+    where = generator.device if device is None and backend is None else place(device, backend)
+    if where is not generator.device:
+        raise ArgumentError(
+            f"{name}: the generator is on {generator.device.where}, and a tensor on {where.where} was asked for; "
+            f"make one with polyad.Generator(device)"
+        )
+    return lengths, where, generator.source
