@@ -7,14 +7,14 @@ mismatch here, and `careful` does the call over again with everything checked.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
+from weakref import ref as reference
 
 from . import views
 from .careful import SCALARS, astype, careful, finish, named, no_operand, with_defaults
-from .dtypes import as_dtype
+from .dtypes import CATEGORIES, as_dtype
 from .errors import OperandError, ShapeError
 from .function import ARRAY, FUNCTIONS, NAMESPACE, OUT, TENSORS, Function
 from .grad_mode import recording
@@ -22,11 +22,12 @@ from .graph import Node, Version, guards_of, new, next_sequence, record
 from .tensor import Tensor
 from .views import Root, node_of, raw
 
-__all__ = ["binary_operator", "specialise"]
+__all__ = ["aliasing", "binary_operator", "specialise"]
 
 # What a rule keeps, where it is nothing or one array: the usual cases, recorded inline.
 NOTHING, FIRST, SECOND, RESULT, OTHER = range(5)
 NO_PARAMS: Final[dict[str, Any]] = {}
+_SMALL: Final = frozenset(d for d in CATEGORIES["integer or bool"] if d.itemsize < 8)
 
 
 class Unusual(Exception):  # noqa: N818 - no error: it sends a call on to the careful path
@@ -39,11 +40,11 @@ def specialise(made: Function) -> Callable[..., Any]:
     if made.view is not None:
         return _view(made)
     if simple and not made.params and made.required == len(made.inputs):
-        if len(made.inputs) == 1:
+        if len(made.inputs) == 1 and made.check is None:
             return _unary(made)
         if len(made.inputs) == 2 and len(made.promotes) == 2:
             return _binary(made, lambda a, b: careful(made, (a, b), NO_PARAMS))
-    if simple and made.params and len(made.inputs) == 1:
+    if simple and len(made.inputs) == made.required == 1:
         return _parametrised(made)
     return _several(made)
 
@@ -243,6 +244,8 @@ def _parametrised(made: Function) -> Callable[..., Any]:
                 dtype = params.pop("dtype")
                 if dtype is not None and isinstance(x, Tensor):
                     x = astype(x, as_dtype(dtype))
+                    if x.dtype in _SMALL:  # computed in 64 bits, and wrapped round once
+                        return astype(call(x, **params), x.dtype)
         try:
             data, device, edge = x._data, x._device, x._node
         except AttributeError:
@@ -375,15 +378,14 @@ def _view(made: Function) -> Callable[..., Any]:
     names = tuple(made.params)
     assert made.check is not None
     check, remembered = made.check, _remembering(made.check)
-    spec, has_rules = made.specs[0], made.has_rules
     reshapes = made.name == "reshape"
-    broadcasts = made.broadcasts
+    alias = aliasing(made)
 
     def call(x: Any, *args: Any, **params: Any) -> Any:
         if args or params:
             params = named(made, names, args, params)
         try:
-            storage, device = x._storage, x._device
+            storage = x._storage
         except AttributeError:
             raise OperandError(no_operand(made, 0, x)) from None
         shape = raw(x).shape
@@ -391,11 +393,26 @@ def _view(made: Function) -> Callable[..., Any]:
             params = remembered(shape, **params)
         except TypeError:
             params = check(shape, **params)
+        if reshapes and storage is not None and views.viewable(shape, views.strides_of(x), params["shape"]) is None:
+            return _copied(made, x, params)  # the elements are not evenly spaced
+        return alias(x, params)
+
+    return call
+
+
+def aliasing(made: Function) -> Callable[[Any, dict[str, Any]], Any]:
+    """Make what gives a view function's result once its parameters are checked: ``alias(x, params)``."""
+    spec, has_rules, broadcasts = made.specs[0], made.has_rules, made.broadcasts
+
+    def alias(x: Any, params: dict[str, Any]) -> Any:
+        storage, device = x._storage, x._device
         if storage is None:
             storage = views.share(x)
-        elif reshapes and views.viewable(shape, views.strides_of(x), params["shape"]) is None:
-            return _copied(made, x, params)  # the elements are not evenly spaced
-        data, edge, root, path = raw(x), node_of(x), x._root, (*x._path, (made, params))
+        try:
+            data, edge = x._data, x._node
+        except AttributeError:
+            data, edge = raw(x), node_of(x)
+        root, path = x._root, (*x._path, (made, params))
         result = device.kernels[made](data, **params)
         if type(result) is not device.array:
             result = device.asarray(result)
@@ -419,10 +436,10 @@ def _view(made: Function) -> Callable[..., Any]:
         if len(aliases) >= storage.limit:
             storage.prune()
             aliases = storage.aliases
-        aliases.append(weakref.ref(out))
+        aliases.append(reference(out))
         return out
 
-    return call
+    return alias
 
 
 def _copied(made: Function, x: Tensor, params: dict[str, Any]) -> Any:

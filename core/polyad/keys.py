@@ -7,6 +7,7 @@ index arrays travel beside them, in order, for the places marked `ARRAY`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 __all__ = ["ARRAY", "Key", "Slice", "along", "cut", "python_key"]
@@ -44,11 +45,18 @@ def python_key(key: Key, arrays: Sequence[Any] = ()) -> tuple[Any, ...]:
 
     It ends in an ellipsis, so that even one element comes out as an array.
     """
+    if not arrays:
+        return _without_arrays(key)
     rest = iter(arrays)
     return (
-        *(e.python() if type(e) is Slice else next(rest) if e is ARRAY else e for e in key),
+        *[e.python() if type(e) is Slice else next(rest) if e is ARRAY else e for e in key],
         Ellipsis,
     )
+
+
+@lru_cache(maxsize=4096)
+def _without_arrays(key: Key) -> tuple[Any, ...]:
+    return (*[e.python() if type(e) is Slice else e for e in key], Ellipsis)
 
 
 def along(shape: Sequence[int], axis: int, start: int, stop: int | None = None) -> Key:

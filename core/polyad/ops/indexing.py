@@ -6,15 +6,18 @@ What a user writes between the brackets is brought to one form, the key of `poly
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from .. import views
+from ..calls import aliasing
 from ..careful import SCALARS, broadcast_shapes
 from ..dispatch import function
 from ..dtypes import int64
 from ..errors import DeviceError, DTypeError, IndexOutOfRangeError, OperandError, ShapeError
 from ..function import FUNCTIONS, XP, Sample
 from ..grad_mode import recording
+from ..graph import Version, record
 from ..keys import ARRAY, Key, Slice
 from ..plugins import plugins
 from ..rules import sum_to
@@ -31,8 +34,53 @@ __all__ = [
 # From brackets to keys --------------------------------------------------------------------------------------
 
 
-def parse(name: str, x: Tensor, index: Any) -> tuple[Key, list[Tensor]]:
+@lru_cache(maxsize=4096, typed=True)
+def _slice(n: int, start: int | None, stop: int | None, step: int | None) -> Slice:
+    """A slice of a dimension. It is remembered, so bounds that only equal integers are refused."""
+    if not {type(start), type(stop), type(step)} <= _BOUNDS:
+        raise TypeError
+    start, stop, step = slice(start, stop, step).indices(n)
+    return Slice(start, len(range(start, stop, step)), step)
+
+
+_BOUNDS: Final = frozenset([int, type(None)])
+
+
+def _plain(shape: tuple[int, ...], index: tuple[Any, ...]) -> Key | None:
+    """The key of valid numbers, slices, ``...`` and None; None for all else, which `parse` takes or refuses."""
+    key: list[Any] = []
+    dim, open_ = 0, True
+    try:
+        for e in index:
+            kind = type(e)
+            if kind is slice:
+                key.append(_slice(shape[dim], e.start, e.stop, e.step))
+                dim += 1
+            elif kind is int:
+                n = shape[dim]
+                if not -n <= e < n:
+                    return None
+                key.append(e if e >= 0 else e + n)
+                dim += 1
+            elif e is None:
+                key.append(None)
+            elif e is Ellipsis and open_:
+                stop = dim + len(shape) + 1 - len(index) + index.count(None)
+                if stop < dim:
+                    return None
+                key += [_slice(n, None, None, None) for n in shape[dim:stop]]
+                dim, open_ = stop, False
+            else:
+                return None
+    except (IndexError, TypeError, ValueError):
+        return None
+    return tuple(key)
+
+
+def parse(name: str, x: Tensor, index: Any) -> tuple[Tensor, Key, list[Tensor]]:
     """Bring what stands between brackets to a key and its index arrays.
+
+    The key is for the tensor given back: ``x``, with a new dimension for each single bool.
 
     Raises
     ------
@@ -43,44 +91,35 @@ def parse(name: str, x: Tensor, index: Any) -> tuple[Key, list[Tensor]]:
     ShapeError
         If a mask does not fit the dimensions that it covers.
     """
+    entries = [
+        e if type(e) is int or e is None or e is Ellipsis or type(e) is slice else _entry(name, x, e)
+        for e in (index if type(index) is tuple else (index,))
+    ]
+    if any(isinstance(e, Tensor) and not e.ndim and e.dtype.name == "bool" for e in entries):
+        x = _with_single_bools(name, x, entries)
     shape = x.shape
-    entries = list(index) if type(index) is tuple else [index]
-    arrays: list[Tensor] = []
-    prepared: list[Any] = []
-    used = 0
-    for entry in entries:
-        e = entry
-        if not (type(e) is int or e is None or e is Ellipsis or type(e) is slice):
-            e = _entry(name, x, e)
-            if isinstance(e, Tensor) and e.dtype.name == "bool":
-                used += e.ndim
-                prepared.append(e)
-                continue
-        used += e is not None and e is not Ellipsis
-        prepared.append(e)
+    used = sum(map(_covered, entries))
     if used > len(shape):
         raise IndexOutOfRangeError(
             f"{name}: {used} indices for a tensor of shape {shape}, which has {len(shape)} dimensions"
         )
-    ellipses = sum(e is Ellipsis for e in prepared)
+    ellipses = sum(e is Ellipsis for e in entries)
     if ellipses > 1:
         raise IndexOutOfRangeError(f"{name}: an index has at most one ellipsis; got {ellipses}")
     key: list[Any] = []
+    arrays: list[Tensor] = []
     dim = 0
-    for e in prepared:
+    for e in entries:
         if e is None:
             key.append(None)
         elif e is Ellipsis:
-            key.extend(Slice(0, n, 1) for n in shape[dim : dim + len(shape) - used])
+            key += [Slice(0, n, 1) for n in shape[dim : dim + len(shape) - used]]
             dim += len(shape) - used
         elif isinstance(e, Tensor):
             found = _mask(name, e, shape, dim) if e.dtype.name == "bool" else [e]
-            for a in found:
-                key.append(ARRAY)
-                arrays.append(a)
-                if a is e:
-                    check_range(name, a, shape, dim)
-                dim += 1
+            key += [ARRAY] * len(found)
+            arrays += found
+            dim += len(found)
         elif type(e) is slice:
             try:
                 start, stop, step = e.indices(shape[dim])
@@ -97,9 +136,12 @@ def parse(name: str, x: Tensor, index: Any) -> tuple[Key, list[Tensor]]:
                 )
             key.append(e % n)
             dim += 1
-    if arrays:
+    if len(arrays) > 1:
         broadcast_shapes(f"{name}: index arrays", [a.shape for a in arrays])
-    return tuple(key), arrays
+    masks_only = all(e.dtype.name == "bool" for e in entries if isinstance(e, Tensor))
+    if not masks_only and (0 in shape or not x._device.backend.refuses_indices):
+        check_ranges(name, tuple(key), arrays, shape)
+    return x, tuple(key), arrays
 
 
 def _entry(name: str, x: Tensor, e: Any) -> Any:
@@ -114,6 +156,8 @@ def _entry(name: str, x: Tensor, e: Any) -> Any:
         found = e
     elif isinstance(e, (bool, list)) or plugins.owner(e) is not None:
         found = asarray(e, device=device)
+    elif str(getattr(e, "dtype", None)) == "bool":  # a library's scalar
+        found = asarray(bool(e), device=device)
     elif hasattr(e, "__index__"):
         return e.__index__()
     else:
@@ -128,6 +172,37 @@ def _entry(name: str, x: Tensor, e: Any) -> Any:
     return found
 
 
+def _covered(e: Any) -> int:
+    """How many dimensions an entry of an index is for; of a single bool the new one."""
+    if e is None or e is Ellipsis:
+        return 0
+    return e.ndim or 1 if isinstance(e, Tensor) and e.dtype.name == "bool" else 1
+
+
+def _with_single_bools(name: str, x: Tensor, entries: list[Any]) -> Tensor:
+    """Give ``x`` a new dimension of length 1 for each single bool, which becomes an index array of one 0, or none."""
+    device, new = x._device, []
+    front = entries.index(Ellipsis) if any(e is Ellipsis for e in entries) else len(entries)
+    for i, e in enumerate(entries):
+        if isinstance(e, Tensor) and not e.ndim and e.dtype.name == "bool":
+            _refuse_traced(name, e)
+            beside = entries[:i] if i < front else entries[i + 1 :]
+            dim = sum(map(_covered, beside))
+            new.append(dim if i < front else -1 - dim)
+            zeros = [0] if e else []
+            entries[i] = wrap(device.backend.from_flat(zeros, (len(zeros),), device.dtype(int64), device), device)
+    rank = x.ndim + len(new)
+    return FUNCTIONS["expand_dims"].call(x, tuple(d % rank for d in new))  # type: ignore[no-any-return]
+
+
+def _refuse_traced(name: str, mask: Tensor) -> None:
+    if mask._device.backend.is_traced(raw(mask)):
+        raise OperandError(
+            f"{name}: the number of elements a mask selects is not known while the function is traced; "
+            f"use where(mask, x, y) instead"
+        )
+
+
 def _mask(name: str, mask: Tensor, shape: tuple[int, ...], dim: int) -> list[Tensor]:
     """A mask as the integer arrays of where it is true."""
     covered = shape[dim : dim + mask.ndim]
@@ -136,16 +211,17 @@ def _mask(name: str, mask: Tensor, shape: tuple[int, ...], dim: int) -> list[Ten
             f"{name}: a mask of shape {mask.shape} does not fit dimensions {dim} to {dim + mask.ndim - 1} of shape "
             f"{shape}; it must have shape {covered}"
         )
+    _refuse_traced(name, mask)
     device = mask._device
-    data = raw(mask)
-    if device.backend.is_traced(data):
-        raise OperandError(
-            f"{name}: the number of elements a mask selects is not known while the function is traced; "
-            f"use where(mask, x, y) instead"
-        )
-    if not mask.ndim:  # x[True] adds a dimension, of length 1 or 0
-        raise OperandError(f"{name}: a single bool is no index here; write x[None] or x[:0]")
-    return [wrap(device.asarray(a), device) for a in device.kernels[nonzero.function](data)]
+    return [wrap(device.asarray(a), device) for a in device.kernels[nonzero.function](raw(mask))]
+
+
+def check_ranges(name: str, key: Key, arrays: Sequence[Tensor], shape: tuple[int, ...]) -> None:
+    """Check the index arrays of a key by `check_range`."""
+    rest = iter(arrays)
+    for dim, e in enumerate(e for e in key if e is not None):
+        if e is ARRAY:
+            check_range(name, next(rest), shape, dim)
 
 
 def check_range(name: str, a: Tensor, shape: tuple[int, ...], dim: int) -> None:
@@ -275,12 +351,35 @@ def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:
     """
 
 
+_alias = aliasing(slice_view.function)
+
+
 def getitem(x: Tensor, index: Any) -> Tensor:
     """``x[index]``: a view for ints, slices, ``...`` and None; a copy for integer arrays and masks."""
-    key, arrays = parse("x[...]", x, index)
-    if arrays:
-        return _gather(x, *arrays, key=key)
-    return slice_view(x, key=key)
+    key = _plain(raw(x).shape, index if type(index) is tuple else (index,))
+    if key is not None:
+        return _alias(x, {"key": key})  # type: ignore[no-any-return]
+    x, key, arrays = parse("x[...]", x, index)
+    if not arrays:
+        return _alias(x, {"key": key})  # type: ignore[no-any-return]
+    try:
+        return _at(x, arrays, key)
+    except IndexError:
+        check_ranges("x[...]", key, arrays, x.shape)  # which says it better
+        raise
+
+
+def _at(x: Tensor, arrays: Sequence[Tensor], key: Key) -> Tensor:
+    """Elements at a key with index arrays: the call of `_gather`, whose operands were checked when it was parsed."""
+    made, device = _gather.function, x._device
+    values = [raw(x), *map(raw, arrays)]
+    result = device.asarray(device.kernels[made](*values, key=key))
+    out = wrap(result, device)
+    edge = node_of(x)
+    if edge is not None and recording():
+        edges = (edge, *[None] * len(arrays))
+        out._node = record(made, device, (x, *arrays), values, edges, {"key": key}, result, out)
+    return out
 
 
 # Writing ----------------------------------------------------------------------------------------------------
@@ -319,15 +418,17 @@ def _put(xp: XP, x: Tensor, value: Tensor, /, *indices: Tensor, key: Key) -> Ten
 
 def setitem(x: Tensor, index: Any, value: Any) -> None:
     """``x[index] = value``: written in place, into every alias, differentiably."""
-    views.check_write(x, "x[...] = y")
+    if _written(x, index, value):
+        return
+    views.check_write(x, _WRITE)
     whole_mask = isinstance(index, Tensor) and index.dtype.name == "bool" and index.shape == x.shape
     if whole_mask and _is_number(value):
         # no need to know how many are selected: works under tracing, and without waiting
-        chosen = FUNCTIONS["where"].call(index, value_for(x, value, "x[...] = y"), x)
+        chosen = FUNCTIONS["where"].call(index, value_for(x, value, _WRITE), x)
         views.write(x, raw(chosen), node_of(chosen), "x[mask] = y")
         return
-    key, arrays = parse("x[...] = y", x, index)
-    value = value_for(x, value, "x[...] = y")
+    x, key, arrays = parse(_WRITE, x, index)
+    value = value_for(x, value, _WRITE)
     device = x._device
     target = _result_shape(x.shape, key, arrays)
     shape = value.shape
@@ -338,15 +439,55 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     if len(shape) > len(target) or any(
         n not in (1, m) for n, m in zip(reversed(shape), reversed(target), strict=False)
     ):
-        raise ShapeError(f"x[...] = y: a value of shape {value.shape} does not fit the indexed shape {target}")
+        raise ShapeError(f"{_WRITE}: a value of shape {value.shape} does not fit the indexed shape {target}")
     history = recording() and (node_of(x) is not None or node_of(value) is not None)
     kernel: Callable[..., Any] | None = device.backend.inplace.get("setitem")
-    if kernel is None or history:
-        result = _put(x, value, *arrays, key=key)
-        views.write(x, raw(result), node_of(result), "x[...] = y")
-        return
-    kernel(raw(x), raw(value), *(raw(a) for a in arrays), key=key)
-    views.write(x, raw(x), None, "x[...] = y", written=True)
+    try:
+        if kernel is None or history:
+            result = _put(x, value, *arrays, key=key)
+            views.write(x, raw(result), node_of(result), _WRITE)
+        else:
+            kernel(raw(x), raw(value), *map(raw, arrays), key=key)
+            views.write(x, raw(x), None, _WRITE, written=True)
+    except IndexError:
+        check_ranges(_WRITE, key, arrays, x.shape)  # which says it better
+        raise
+
+
+_WRITE: Final = "x[...] = y"
+
+
+def _written(x: Tensor, index: Any, value: Any) -> bool:
+    """Write at numbers and slices where nothing is unusual: memory that can be written, no history, one type.
+
+    Gives whether it did. Whatever is wrong, such as a value that does not fit, is left to the full path to say.
+    """
+    try:
+        data, device = x._data, x._device
+        kernel = device.backend.inplace.get("setitem")
+        if kernel is None or x._node is not None or (x._storage is not None and x._path):
+            return False
+        if type(value) in SCALARS:
+            if data.dtype not in device.weak[type(value)]:
+                return False
+        else:
+            if (value._node is not None and recording()) or value._device is not device:
+                return False
+            value = value._data
+            if value.dtype is not data.dtype:
+                return False
+        key = _plain(data.shape, index if type(index) is tuple else (index,))
+        if key is None:
+            return False
+        kernel(data, value, key=key)
+    except (AttributeError, ValueError):  # an alias emptied by a write, no tensor, or shapes that do not fit
+        return False
+    version = x._version
+    if version is None:
+        version = x._version = Version()
+    version.count += 1
+    version.by = _WRITE
+    return True
 
 
 def _is_number(value: Any) -> bool:
