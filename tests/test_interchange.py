@@ -136,6 +136,8 @@ def test_dlpack_round_trip(backend: Backend) -> None:
     assert y.backend is backend
     assert_close(y, x)
     assert x.__dlpack_device__() == tuple(x.array.__dlpack_device__())
+    for version in (None, (0, 0), (1, 0)):
+        assert "dltensor" in repr(x.__dlpack__(max_version=version))
     assert_close(ad.from_dlpack(x.T.array), x.T)
     z = ad.from_dlpack(x, copy=True)
     z.add_(1)

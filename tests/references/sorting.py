@@ -38,63 +38,16 @@ def put_along_axis(x: np.ndarray, values: np.ndarray, indices: np.ndarray, axis:
     return x
 
 
-def extreme_places(better: Any) -> Any:
-    def places(x: np.ndarray, axis: int = 0) -> np.ndarray:
-        lines, found = np.moveaxis(x, axis, -1), np.zeros(np.moveaxis(x, axis, -1).shape, np.int64)
-        for at in np.ndindex(lines.shape[:-1]):
-            best = 0
-            for i, value in enumerate(lines[at]):
-                best = i if better(value, lines[at][best]) else best
-                found[(*at, i)] = best
-        return np.moveaxis(found, -1, axis)
-
-    return places
-
-
-def running_extreme(better: Any) -> Any:
-    places = extreme_places(better)
-
-    def both(x: np.ndarray, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        at = places(x, axis)
-        return np.take_along_axis(x, at, axis), at
-
-    return both
-
-
-def logcumsumexp(x: np.ndarray, axis: int = 0) -> np.ndarray:
-    return np.logaddexp.accumulate(x, axis=axis)
-
-
 def unique_all(x: np.ndarray) -> Any:
     values, first, inverse, counts = np.unique(x, True, True, True, equal_nan=False)
     return values, first, inverse.reshape(x.shape), counts
 
 
-def larger(a: Any, b: Any) -> bool:
-    return bool(a >= b)
-
-
-def smaller(a: Any, b: Any) -> bool:
-    return bool(a <= b)
-
-
 REFERENCES = {
     "_add_along_axis": add_along_axis,
-    "_cummax_places": extreme_places(larger),
-    "_cummin_places": extreme_places(smaller),
     "_put_along_axis": put_along_axis,
     "argsort": argsort,
-    "cummax": running_extreme(larger),
-    "cummin": running_extreme(smaller),
-    "cumulative_prod": lambda x, axis=None, include_initial=False: np.cumulative_prod(
-        x, axis=axis, include_initial=include_initial
-    ),
-    "cumulative_sum": lambda x, axis=None, include_initial=False: np.cumulative_sum(
-        x, axis=axis, include_initial=include_initial
-    ),
-    "diff": lambda x, axis=-1, n=1: np.diff(x, n, axis),
     "kthvalue": kthvalue,
-    "logcumsumexp": logcumsumexp,
     "msort": lambda x: np.sort(x, axis=0),
     "sort": sort,
     "topk": topk,

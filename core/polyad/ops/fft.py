@@ -1,7 +1,7 @@
 """Discrete Fourier transforms: the functions of ``polyad.fft``.
 
-A transform is linear, and its matrix symmetric: the derivative of one is the same transform of the gradient. Those of real
-numbers keep half of a spectrum, in which all but the first frequency, and of an even length the last, stand for two.
+A transform is linear, and its matrix symmetric: the derivative of one is the same transform of the gradient. Those of
+real numbers keep half of a spectrum, in which all but the first frequency, and of an even length the last, count twice.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _samples(name: str, *shorter: int, **kwargs: Any) -> list[Sample]:
         Fails(
             (3,), norm="unitary", error=ArgumentError, match="norm is 'backward', 'ortho' or 'forward'; got 'unitary'"
         ),
-        Fails((2, 0), error=(ShapeError), match=f"{name}: there are no elements to transform"),
+        Fails((2, 0), error=ShapeError, match=f"{name}: there are no elements to transform"),
     ]
 
 
@@ -150,7 +150,7 @@ fft = _complex(
 ifft = _complex(
     "ifft",
     "Inverse discrete Fourier transform along an axis: ``y[j] = sum(x[k] * exp(2j * pi * j * k / n)) / n``.",
-    "tensor([0.2500+0.0000j, 0.2500+0.0000j, 0.2500+0.0000j, 0.2500+0.0000j])",
+    "tensor([0.2500+0.j, 0.2500+0.j, 0.2500+0.j, 0.2500+0.j])",
 )
 
 

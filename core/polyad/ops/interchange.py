@@ -140,8 +140,14 @@ def dlpack(
         )
     guard(self)
     data = views.raw(self)
-    wanted = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
-    return data.__dlpack__(**{key: value for key, value in wanted.items() if value is not None})
+    wanted = {"stream": stream, "dl_device": dl_device, "copy": copy}
+    given = {key: value for key, value in wanted.items() if value is not None}
+    if max_version is not None:
+        try:
+            return data.__dlpack__(max_version=max_version, **given)
+        except BufferError:
+            pass  # the library knows no version as old: consumers check the one that they get
+    return data.__dlpack__(**given)
 
 
 def dlpack_device(self: Tensor) -> tuple[int, int]:
