@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
+import polyad as ad
 from polyad import Function
 from polyad.hookspecs import hookimpl
 
@@ -54,7 +55,6 @@ from .logarithms import (
     rel_entr as rel_entr,
     softmax as softmax,
     xlog1py as xlog1py,
-    xlogy as xlogy,
 )
 from .normal import (
     erf as erf,
@@ -66,6 +66,9 @@ from .normal import (
     ndtr as ndtr,
     ndtri as ndtri,
 )
+
+xlogy, sinc = ad.xlogy, ad.sinc
+"""polyad's own, which are here too since they are in SciPy."""
 
 psi, lgamma, sigmoid, log_sigmoid = digamma, gammaln, expit, log_expit
 """The same functions by their other names: SciPy's ``psi``, and PyTorch's."""

@@ -20,7 +20,7 @@ _EVERYWHERE: Final = (
     *("erf", "erfc", "erfinv", "ndtr", "ndtri"),
     *("gammaln", "gamma", "digamma", "betaln", "beta", "gammainc", "gammaincc", "betainc", "zeta"),
     *("i0", "i0e", "i1", "i1e"),
-    *("entr", "xlogy", "xlog1py", "expit", "logit"),
+    *("entr", "xlog1py", "expit", "logit"),
 )
 _LIKE_SCIPY: Final = (*_EVERYWHERE, "erfcx", "erfcinv", "log_ndtr", "rel_entr", "kl_div", "log_expit")
 

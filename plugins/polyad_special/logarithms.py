@@ -20,7 +20,6 @@ __all__ = [
     "rel_entr",
     "softmax",
     "xlog1py",
-    "xlogy",
 ]
 
 Shape = tuple[int, ...]
@@ -56,7 +55,7 @@ def entr(xp: ad.XP, x: ad.Tensor, /) -> ad.Tensor:
     >>> ad.special.entr(ad.tensor([0.0, 0.5, 0.25]))
     tensor([0.0000, 0.3466, 0.3466])
     """
-    return xp.where(x < 0, -inf, -xp.special.xlogy(x, xp.abs(x)))  # type: ignore[no-any-return]
+    return xp.where(x < 0, -inf, -xp.xlogy(x, xp.abs(x)))  # type: ignore[no-any-return]
 
 
 def _inside(xp: Any, x: Any, y: Any) -> tuple[Any, Any, Any]:
@@ -129,11 +128,6 @@ def kl_div(xp: ad.XP, x: ad.Tensor, y: ad.Tensor, /) -> ad.Tensor:
 # Products with logarithms -----------------------------------------------------------------------------------
 
 
-def _xlogy_rule(g: Any, xp: Any, x: Any, y: Any) -> Any:
-    """The logarithm; 0 where the product is 0 because ``x`` is, as in PyTorch."""
-    return g * xp.where((x == 0) & (y <= 0), 0.0, _log(xp, as_array(xp, y, x)))
-
-
 def _xlog1py_rule(g: Any, xp: Any, x: Any, y: Any) -> Any:
     y = as_array(xp, y, x)
     inside = y > -1
@@ -144,28 +138,6 @@ def _xlog1py_rule(g: Any, xp: Any, x: Any, y: Any) -> Any:
 def _over(xp: Any, x: Any, y: Any) -> Any:
     """``x / y``; 0 of 0 and 0."""
     return x / xp.where((x == 0) & (y == 0), 1.0, y)
-
-
-@ad.function(
-    name="special.xlogy",
-    takes="real floating",
-    broadcasts=True,
-    wide=True,
-    x=_xlogy_rule,
-    y=lambda g, xp, x, y: g * _over(xp, x, y),
-    samples=two(0.2, 3.0, _PAIRS, ad.Sample([0.0], [2.0], name="nothing of it")),
-)
-def xlogy(xp: ad.XP, x: ad.Tensor, y: ad.Tensor, /) -> ad.Tensor:
-    """``x * log(y)``, and 0 at ``x = 0`` whatever ``y`` is, unless NaN.
-
-    Examples
-    --------
-    >>> import polyad as ad
-    >>> ad.special.xlogy(ad.tensor([0.0, 2.0]), ad.tensor([0.0, 3.0]))
-    tensor([0.0000, 2.1972])
-    """
-    nothing = (x == 0) & (y == y)
-    return xp.where(nothing, 0.0, x * xp.log(xp.where(nothing, 1.0, y)))  # type: ignore[no-any-return]
 
 
 @ad.function(
