@@ -26,7 +26,7 @@ ANY_ARRAY = "one array of any shape and type: there is nothing to refuse"
 BY_KEY = "its key was checked when the brackets were parsed; tests of indexing"
 WITHOUT_FAILURE = {
     **WITHOUT_SAMPLES,
-    **dict.fromkeys(("clone", "conj", "detach", "logical_not", "nonzero", "isin"), ANY_ARRAY),
+    **dict.fromkeys(("clone", "conj", "detach", "logical_not", "nonzero", "isin", "isreal"), ANY_ARRAY),
     **dict.fromkeys(("unique_values", "unique_counts", "unique_inverse", "unique_all"), ANY_ARRAY),
     "_put_along_axis": "scatter and put_along_axis check their arguments; test_functions of scatter",
     **dict.fromkeys(("getitem", "slice_view", "setitem", "index_scatter"), BY_KEY),
@@ -91,7 +91,7 @@ def test_is_documented_with_an_example(record: Function) -> None:
 EXAMPLE_ELSEWHERE = {
     "copy": "what copy_ writes, which has the example",
     **dict.fromkeys(("_add_along_axis", "_put_along_axis"), "polyad.scatter_add and scatter have them"),
-    **dict.fromkeys(("_cummax_places", "_cummin_places"), "polyad.cummax and cummin have them"),
+    "_sum_from_end": "what cumulative_sum, which has the example, has for a gradient",
     "to_device": "polyad.to has the example",
 }
 

@@ -341,7 +341,7 @@ ABSENT = {
     "unique_counts": "no derivative, another order of results",
     "unique_inverse": "no derivative, another order of results",
     "unique_all": "no derivative, another order of results",
-    **dict.fromkeys(("_add_along_axis", "_put_along_axis", "_cummax_places", "_cummin_places"), OWN),
+    **dict.fromkeys(("_add_along_axis", "_put_along_axis", "_sum_from_end"), OWN),
     **dict.fromkeys(("linalg.adjugate", "random.gamma_slope", "random.log_gamma"), OWN),
     **dict.fromkeys(
         (

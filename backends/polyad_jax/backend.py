@@ -17,7 +17,7 @@ from polyad.backend import Backend, Device, Kernel
 from polyad.function import ARRAY, ARRAYS, NAMESPACE, OUT, Function
 from polyad.graph import Node, specs_of
 
-from . import elementwise, indexing, products, pytree, solvers, sorting
+from . import cumulative, elementwise, indexing, products, pytree, solvers, sorting
 from .random import JAXSource
 
 # The one global that polyad changes: without it JAX gives 32-bit types where 64-bit ones are asked for.
@@ -53,6 +53,7 @@ class JAXBackend(Backend):
         "clone": _own(lambda x: x),  # nobody can write to it
         "detach": _own(lambda x: x),
         "astype": lambda x, dtype: x.astype(dtype),
+        **cumulative.KERNELS,
         **elementwise.KERNELS,
         "linalg.eigh": lambda x: tuple(jnp.linalg.eigh(x, symmetrize_input=False)),
         "empty": jnp.zeros,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from ..careful import SCALARS
 from ..dispatch import facade, function
 from ..errors import ArgumentError, DTypeError, IndexOutOfRangeError, ShapeError
 from ..function import XP, Fails, Sample
 from ..keys import cut
 from ..tensor import Tensor
-from .arguments import Shape, normalize_axis
+from .arguments import Shape, as_integer, normalize_axis
+from .conversion import value_for
 from .joining import concat
 
 __all__ = [
@@ -21,6 +24,11 @@ __all__ = [
     "ediff1d",
     "logcumsumexp",
 ]
+
+
+def turned(x: Any, axis: int) -> Any:
+    """``x`` in reverse order along one axis."""
+    return cut(x, axis, step=-1)
 
 
 def scanned(xp: Any, combine: Any, parts: tuple[Any, ...], axis: int, n: int) -> tuple[Any, ...]:
@@ -64,26 +72,41 @@ def _samples(name: str, **kwargs: Any) -> list[Sample]:
 
 
 def _sum_rule(g: Any, xp: Any, axis: int, include_initial: bool) -> Any:
-    if include_initial:
-        g = cut(g, axis, 1)
-    return xp.flip(xp.cumulative_sum(xp.flip(g, axis=(axis,)), axis=axis, include_initial=False), axis=(axis,))
+    return xp._sum_from_end(cut(g, axis, 1) if include_initial else g, axis=axis)
 
 
 @function(
+    name="_sum_from_end",
     takes="numeric",
+    wide=True,
+    x=lambda g, xp, axis: xp.cumulative_sum(g, axis=axis, include_initial=False),
+    samples=[Sample((4,), axis=0), Sample((2, 3), axis=1)],
+)
+def _sum_from_end(xp: XP, x: Tensor, /, *, axis: int) -> Tensor:
+    """The sum of each element and those after it along an axis: the transpose of `cumulative_sum`."""
+    return turned(xp.cumulative_sum(turned(x, axis), axis=axis, include_initial=False), axis)  # type: ignore[no-any-return]
+
+
+@function(
+    takes="any",
     accumulates=True,
     wide=True,
     check=_running("cumulative_sum"),
     standard=True,
     x=_sum_rule,
-    samples=[*_samples("cumulative_sum"), Sample((3, 2), axis=0, include_initial=True)],
+    samples=[
+        *_samples("cumulative_sum"),
+        Sample((3, 2), axis=0, include_initial=True),
+        Sample((0,), include_initial=True),
+    ],
 )
 def cumulative_sum(
     x: Tensor, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
 ) -> Tensor:
     """Running sum along an axis: each element is the sum of those up to it.
 
-    With ``include_initial`` a 0 comes first, and the axis is longer by one. Integers are summed in 64 bits.
+    With ``include_initial`` a 0 comes first, and the axis is longer by one. Integers and bools are summed as 64-bit
+    integers, unsigned ones as unsigned, or all as ``dtype``.
 
     Examples
     --------
@@ -94,31 +117,33 @@ def cumulative_sum(
 
 
 def exclusive_prod(xp: Any, x: Any, axis: int) -> Any:
-    """Product of the elements before each along an axis; 1 for the first."""
-    n = x.shape[axis]
-    return cut(xp.cumulative_prod(x, axis=axis, include_initial=True), axis, 0, n)
+    """Product of the elements before each along an axis; 1 for the first. The axis is not empty."""
+    return xp.cumulative_prod(cut(x, axis, 0, x.shape[axis] - 1), axis=axis, include_initial=True)
 
 
-def _prod_rule(g: Any, xp: Any, x: Any, axis: int, include_initial: bool) -> Any:
-    # The gradient of x[i] is left[i] * s[i], with left[i] the product before i and s[i] = g[i] + x[i + 1] * s[i + 1]:
-    # without a division, so right where elements are 0, and so are its own derivatives.
-    n = x.shape[axis]
-    if include_initial:
-        g = cut(g, axis, 1)
-    if not n:
-        return g
-    back, rate = xp.flip(g, axis=(axis,)), xp.flip(x, axis=(axis,))
-    rate = xp.concat([xp.zeros_like(cut(rate, axis, 0, 1)), cut(rate, axis, 0, n - 1)], axis=axis)
+def _recurrence(xp: Any, a: Any, b: Any, axis: int) -> Any:
+    """Solve ``s[i] = b[i] + a[i] * s[i + 1]`` from the end of an axis, where ``a`` is shorter than ``b`` by one."""
+    ends = xp.zeros_like(cut(b, axis, 0, 1))
+    rate = xp.concat([ends, turned(a, axis)], axis=axis)
 
     def combine(earlier: Any, later: Any) -> Any:
         return earlier[0] * later[0], later[0] * earlier[1] + later[1]
 
-    sums = scanned(xp, combine, (rate, back), axis, n)[1]
-    return exclusive_prod(xp, x, axis) * xp.flip(sums, axis=(axis,))
+    return turned(scanned(xp, combine, (rate, turned(b, axis)), axis, b.shape[axis])[1], axis)
+
+
+def _prod_rule(g: Any, xp: Any, x: Any, axis: int, include_initial: bool) -> Any:
+    # The gradient of x[i] is p[i] * s[i], where p[i] is the product of those before it and s[i] = g[i] + x[i + 1] *
+    # s[i + 1]: without a division, so right where elements are 0, and so are its own derivatives.
+    if include_initial:
+        g = cut(g, axis, 1)
+    if not x.shape[axis]:
+        return g
+    return exclusive_prod(xp, x, axis) * _recurrence(xp, cut(x, axis, 1), g, axis)
 
 
 @function(
-    takes="numeric",
+    takes="any",
     accumulates=True,
     wide=True,
     check=_running("cumulative_prod"),
@@ -136,7 +161,9 @@ def cumulative_prod(
 ) -> Tensor:
     """Running product along an axis: each element is the product of those up to it.
 
-    With ``include_initial`` a 1 comes first. The derivative divides by nothing, so it is right where elements are 0.
+    With ``include_initial`` a 1 comes first, and the axis is longer by one. Integers and bools are multiplied as 64-bit
+    integers, unsigned ones as unsigned, or all as ``dtype``. The gradient divides by nothing, so it is right where
+    elements are 0.
 
     Examples
     --------
@@ -146,11 +173,24 @@ def cumulative_prod(
     """
 
 
+def _logarithm_rule(g: Any, xp: Any, x: Any, out: Any, axis: int) -> Any:
+    # sum over k >= i of g[k] * exp(x[i] - out[k]), in steps of exp(out[i] - out[i + 1]), which are at most 1
+    if not x.shape[axis]:
+        return g
+    finite = xp.where(out == -math.inf, 0, out)  # before the first finite element nothing has a gradient
+    steps = xp.exp(cut(out, axis, 0, out.shape[axis] - 1) - cut(finite, axis, 1))
+    return xp.exp(x - finite) * _recurrence(xp, steps, g, axis)
+
+
 @function(
     takes="real floating",
     wide=True,
     check=_running("logcumsumexp", initial=False),
-    samples=_samples("logcumsumexp"),
+    x=_logarithm_rule,
+    samples=[
+        *_samples("logcumsumexp"),
+        Sample([-math.inf, 1000.0, -1000.0, 1001.0, -math.inf], name="far apart", grad=False),
+    ],
 )
 def logcumsumexp(xp: XP, x: Tensor, /, *, axis: int | None = None) -> Tensor:
     """Logarithm of the running sum of exponentials along an axis, without overflow.
@@ -172,40 +212,29 @@ def logcumsumexp(xp: XP, x: Tensor, /, *, axis: int | None = None) -> Tensor:
 # Extremes -------------------------------------------------------------------------------------------------------
 
 
-def _extreme(name: str, words: str, better: str, result: str) -> Any:
-    """Make a running extreme: where it stands is found without a derivative, its value is taken from there."""
+def _route(g: Any, xp: Any, out: Any, axis: int, x_shape: Shape) -> Any:
+    return xp._add_along_axis(g[0], out[1], axis=axis, shape=x_shape)
 
-    def places(xp: XP, x: Any, /, *, axis: int) -> Any:
+
+def _extreme(name: str, words: str, larger: bool, result: str) -> Any:
+    def definition(xp: XP, x: Tensor, /, *, axis: int | None = None) -> tuple[Tensor, Tensor]:
+        assert axis is not None
         n = x.shape[axis]
         shape = tuple(n if i == axis else 1 for i in range(len(x.shape)))
-        here = xp.broadcast_to(xp.reshape(xp.arange(n, dtype=xp.int64), shape), x.shape)
+        places = xp.broadcast_to(xp.reshape(xp.arange(n, dtype=xp.int64), shape), x.shape)
 
         def combine(earlier: Any, later: Any) -> Any:
             (a, i), (b, j) = earlier, later
-            better_later = (b >= a) if better == ">" else (b <= a)
-            keep = xp.isnan(a) | ~(better_later | xp.isnan(b)) if _floats(a) else ~better_later
-            return xp.where(keep, a, b), xp.where(keep, i, j)
+            replaced = (b >= a if larger else b <= a) & (a == a) | (b != b)
+            return xp.where(replaced, b, a), xp.where(replaced, j, i)
 
-        return scanned(xp, combine, (x, here), axis, n)[1]
-
-    found = function(
-        name=f"_{name}_places",
-        takes="real",
-        gives="int64",
-        differentiable=False,
-        check=_running(name, initial=False),
-        samples=[Sample((4,)), Sample((2, 3), axis=1), Sample([1.0, 1.0, 0.0], name="equal")],
-    )(places)
-
-    def definition(xp: XP, x: Tensor, /, *, axis: int | None = None) -> tuple[Tensor, Tensor]:
-        at = getattr(xp, f"_{name}_places")(x, axis=axis)
-        return xp.take_along_axis(x, at, axis=axis), at
+        return scanned(xp, combine, (x, places), axis, n)
 
     definition.__name__ = name
     definition.__module__ = __name__
     definition.__doc__ = f"""{words} element up to each along an axis, and where it stands: ``values`` and ``indices``.
 
-    Of equal ones the last, as in PyTorch. NaN stays once it is met.
+    Of equal ones the last, and NaN from the first on, as in PyTorch.
 
     Examples
     --------
@@ -213,30 +242,31 @@ def _extreme(name: str, words: str, better: str, result: str) -> Any:
     >>> ad.{name}(ad.tensor([1.0, 3.0, 2.0])).values
     {result}
     """
-    made = function(
+    return function(
         takes="real",
         outputs=("values", "indices"),
         gives=("same", "int64"),
         check=_running(name, initial=False),
-        samples=[s for s in _samples(name) if s.arrays != ((2, 0),)],
+        x=_route,
+        samples=[
+            *_samples(name),
+            Sample([2.0, 1.0, 2.0, 3.0, 1.0, 3.0, 1.0], name="equal ones", grad=False),
+            Sample([1.0, math.nan, 0.0, 2.0, math.nan, 3.0], name="NaN", grad=False),
+        ],
     )(definition)
-    return found, made
 
 
-def _floats(x: Any) -> bool:
-    return "float" in x.dtype.name
-
-
-_cummax_places, cummax = _extreme("cummax", "Largest", ">", "tensor([1., 3., 3.])")
-_cummin_places, cummin = _extreme("cummin", "Smallest", "<", "tensor([1., 1., 1.])")
+cummax = _extreme("cummax", "Largest", True, "tensor([1., 3., 3.])")
+cummin = _extreme("cummin", "Smallest", False, "tensor([1., 1., 1.])")
 
 
 # Differences ----------------------------------------------------------------------------------------------------
 
 
 def _differing(shape: Shape, *, axis: Any = -1, n: Any = 1) -> dict[str, Any]:
-    if not isinstance(n, int) or n < 0:
-        raise ArgumentError(f"diff: n is how often differences are taken, an integer from 0 on; got {n!r}")
+    n = as_integer("diff", "n", n)
+    if n < 0:
+        raise ArgumentError(f"diff: n is how often differences are taken, an integer from 0 on; got {n}")
     return {"axis": normalize_axis("diff", axis, len(shape)), "n": n}
 
 
@@ -257,14 +287,33 @@ def _differing(shape: Shape, *, axis: Any = -1, n: Any = 1) -> dict[str, Any]:
 )
 def _diff(xp: XP, x: Tensor, /, *, axis: int = -1, n: int = 1) -> Tensor:
     """Differences of neighbours; see `diff`."""
-    for _ in range(min(n, x.shape[axis])):
-        x = cut(x, axis, 1) - cut(x, axis, 0, max(x.shape[axis] - 1, 0))
-    return xp.positive(x) if not n else x  # type: ignore[no-any-return]
+    length = x.shape[axis]
+    if not n or not length:
+        return xp.positive(x)  # type: ignore[no-any-return]
+    for _ in range(min(n, length)):
+        x = cut(x, axis, 1) - cut(x, axis, 0, x.shape[axis] - 1)
+    return x
+
+
+def _beside(x: Tensor, value: Tensor | float | None, axis: int) -> list[Tensor]:
+    """What is joined to ``x`` along an axis, as a list; a number stands for one slice of it."""
+    if value is None:
+        return []
+    if type(value) not in SCALARS and (not isinstance(value, Tensor) or value.ndim):
+        return [value]  # type: ignore[list-item]
+    one = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+    return [value_for(x, value, "diff").expand(one)]
 
 
 @facade(_diff)
 def diff(
-    x: Tensor, /, *, axis: int = -1, n: int = 1, prepend: Tensor | None = None, append: Tensor | None = None
+    x: Tensor,
+    /,
+    *,
+    axis: int = -1,
+    n: int = 1,
+    prepend: Tensor | float | None = None,
+    append: Tensor | float | None = None,
 ) -> Tensor:
     """Differences of neighbours along an axis, ``x[i + 1] - x[i]``, taken ``n`` times.
 
@@ -276,7 +325,7 @@ def diff(
         Which dimension.
     n : int
         How often.
-    prepend, append : Tensor, optional
+    prepend, append : Tensor or number, optional
         What is put before and after ``x`` along the axis first; of its shape in the other dimensions.
 
     Returns
@@ -301,15 +350,32 @@ def diff(
     >>> ad.diff(ad.tensor([1.0, 4.0, 9.0]))
     tensor([3., 5.])
     """
-    parts = [p for p in (prepend, x, append) if p is not None]
-    if len(parts) > 1:
-        x = concat(parts, axis=axis)
-    return _diff(x, axis=axis, n=n)  # type: ignore[no-any-return]
+    if prepend is None and append is None:
+        return _diff(x, axis=axis, n=n)
+    axis = normalize_axis("diff", axis, x.ndim)
+    joined = concat([*_beside(x, prepend, axis), x, *_beside(x, append, axis)], axis=axis)
+    return _diff(joined, axis=axis, n=n)
 
 
-@function(takes="numeric", samples=[Sample((5,)), Sample((2, 3)), Sample((1,))])
-def ediff1d(xp: XP, x: Tensor, /) -> Tensor:
-    """Differences of neighbours of the flattened array.
+def ediff1d(x: Tensor, to_end: Tensor | None = None, to_begin: Tensor | None = None) -> Tensor:
+    """Differences of neighbours of the flattened tensor.
+
+    Parameters
+    ----------
+    x : Tensor
+        Of any shape and any type but bool.
+    to_end, to_begin : Tensor, optional
+        What is put after the differences, and before them; flattened.
+
+    Returns
+    -------
+    Tensor
+        Of one dimension.
+
+    Raises
+    ------
+    DTypeError
+        For bools.
 
     Examples
     --------
@@ -317,5 +383,6 @@ def ediff1d(xp: XP, x: Tensor, /) -> Tensor:
     >>> ad.ediff1d(ad.tensor([[1.0, 4.0], [9.0, 16.0]]))
     tensor([3., 5., 7.])
     """
-    flat = xp.reshape(x, (-1,))
-    return flat[1:] - flat[:-1]  # type: ignore[no-any-return]
+    differences = _diff(x.flatten(), axis=0, n=1)
+    parts = [p.flatten() for p in (to_begin, differences, to_end) if p is not None]
+    return concat(parts, axis=0) if len(parts) > 1 else differences

@@ -1,21 +1,23 @@
-"""Functions that take elements along axes together: sums, means, extremes, tests."""
+"""Functions that take elements along axes together: sums, products, means, extremes, tests."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
 from ..dispatch import function
 from ..errors import DTypeError, IndexOutOfRangeError, OperandError, ShapeError
-from ..function import Fails, Sample
-from ..rules import count, unreduce
+from ..function import XP, Fails, Sample
+from ..rules import count, is_complex, unreduce
 from ..tensor import Tensor
 from .arguments import Axis, Shape, normalize_axes, normalize_axis
+from .cumulative import exclusive_prod, turned
 
 __all__ = [
     "argmax",
     "argmin",
     "mean",
+    "prod",
     "std",
     "var",
 ]
@@ -48,6 +50,8 @@ def along_axes(**kwargs: Any) -> list[Sample]:
         Sample((3, 4), axis=0, **kwargs),
         Sample((3, 4), axis=-1, keepdims=True, **kwargs),
         Sample((2, 3, 4), axis=(0, 2), **kwargs),
+        Sample((2, 3), axis=(), **kwargs),
+        Sample((0, 3), axis=1, **kwargs),
         Sample((), **kwargs),
         Fails((2, 3), axis=2, error=IndexOutOfRangeError, match=r"axis 2 is out of range for 2 dim.*-2 to 1"),
         Fails((2, 3), axis=(0, -2), error=ShapeError, match="names a dimension twice"),
@@ -58,15 +62,16 @@ def along_axes(**kwargs: Any) -> list[Sample]:
     name="sum",
     takes="any",
     accumulates=True,
+    wide=True,
     check=reducing("sum"),
     standard=True,
     x=lambda g, xp, x_shape, axis, keepdims: unreduce(xp, g, x_shape, axis, keepdims),
     samples=[*along_axes(), Sample((0, 3), axis=0, name="of nothing")],
 )
 def sum_(x: Tensor, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
-    """Sum of elements along axes.
+    """Sum of elements along axes; 0 of none.
 
-    Integers and bools are summed as 64-bit integers, or as ``dtype``.
+    Integers and bools are summed as 64-bit integers, unsigned ones as unsigned, or all as ``dtype``.
 
     Examples
     --------
@@ -76,15 +81,69 @@ def sum_(x: Tensor, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool =
     """
 
 
+def _others(xp: Any, x: Any, axis: int) -> Any:
+    """For each element the product of the others along an axis: of those before it, and of those after it."""
+    after = turned(exclusive_prod(xp, turned(x, axis), axis), axis)
+    return exclusive_prod(xp, x, axis) * after
+
+
+def _prod_rule(g: Any, xp: Any, x: Any, axis: Shape, keepdims: bool) -> Any:
+    shape = x.shape
+    g = unreduce(xp, g, shape, axis, keepdims)
+    if not axis or not math.prod(shape):
+        return g
+    if len(axis) == 1:
+        return g * _others(xp, x, axis[0])
+    order = (*(i for i in range(len(shape)) if i not in axis), *axis)
+    lined = tuple(shape[i] for i in order)
+    kept = len(shape) - len(axis)
+    flat = xp.reshape(xp.permute_dims(x, axes=order), shape=(*lined[:kept], count(shape, axis)))
+    others = xp.reshape(_others(xp, flat, kept), shape=lined)
+    return g * xp.permute_dims(others, axes=tuple(order.index(i) for i in range(len(shape))))
+
+
+@function(
+    takes="any",
+    accumulates=True,
+    wide=True,
+    check=reducing("prod"),
+    standard=True,
+    x=_prod_rule,
+    samples=[
+        *along_axes(),
+        Sample((0, 3), axis=0, name="of nothing"),
+        Sample((2, 3, 2), name="of all"),
+        Sample([[2.0, 0.0, 3.0], [0.0, 0.5, 0.0], [0.0, 0.0, 0.0]], axis=1, name="with zeros"),
+        Sample([[2.0, 0.0, 3.0], [0.5, 1.0, 0.0]], name="of all, with zeros"),
+    ],
+)
+def prod(x: Tensor, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
+    """Product of elements along axes; 1 of none.
+
+    Integers and bools are multiplied as 64-bit integers, unsigned ones as unsigned, or all as ``dtype``. The gradient
+    divides by nothing, so it is right where elements are 0.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> x = ad.tensor([2.0, 0.0, 4.0], requires_grad=True)
+    >>> y = ad.prod(x)
+    >>> y.backward()
+    >>> y, x.grad
+    (tensor(0., grad_fn=<ProdBackward>), tensor([0., 8., 0.]))
+    """
+
+
 @function(
     takes="floating",
+    wide=True,
     check=reducing("mean"),
     standard=True,
     x=lambda g, xp, x_shape, axis, keepdims: unreduce(xp, g / (count(x_shape, axis) or 1), x_shape, axis, keepdims),
-    samples=along_axes(),
+    samples=[*along_axes(), Sample((0, 3), axis=0, name="of nothing", grad=False)],
 )
 def mean(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Arithmetic mean along axes; of integers in float32.
+    """Arithmetic mean along axes; of integers in float32. NaN of no elements.
 
     Examples
     --------
@@ -94,10 +153,16 @@ def mean(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """
 
 
+def divided(total: Any, n: float) -> Any:
+    """A sum over what is left of the number of elements: NaN where that is nothing."""
+    return total / n if n > 0 else total * math.nan
+
+
 def _var_rule(g: Any, xp: Any, x: Any, axis: Any, correction: Any, keepdims: Any) -> Any:
-    n = math.prod(x.shape[i] for i in axis) - correction
-    spread = unreduce(xp, g * (2 / n), x.shape, axis, keepdims)
-    return spread * (x - xp.mean(x, axis=axis, keepdims=True))
+    n = count(x.shape, axis) - correction
+    spread = unreduce(xp, divided(2 * g, n), x.shape, axis, keepdims)
+    off = x - xp.mean(x, axis=axis, keepdims=True)
+    return spread * (xp.conj(off) if is_complex(x.dtype) else off)
 
 
 def _std_rule(g: Any, xp: Any, x: Any, out: Any, axis: Any, correction: Any, keepdims: Any) -> Any:
@@ -106,17 +171,26 @@ def _std_rule(g: Any, xp: Any, x: Any, out: Any, axis: Any, correction: Any, kee
     return _var_rule(g, xp, x, axis, correction, keepdims)
 
 
-@function(
-    takes="real floating",
-    check=reducing("var", correction=0.0),
-    standard=True,
-    x=_var_rule,
-    samples=[*along_axes(), Sample((3, 4), axis=0, correction=1)],
-)
-def var(x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
-    """Variance along axes: the mean of squared distances from the mean, with ``n - correction`` for ``n``.
+_FEW: Final = [
+    Sample((0, 3), axis=0, name="of nothing", grad=False),
+    Sample((3, 4), axis=1, correction=4, name="of too few", grad=False),
+    Sample((), correction=1, name="of one", grad=False),
+]
 
-    ``correction`` is 0 as in the standard and NumPy; PyTorch's default is 1.
+
+@function(
+    takes="floating",
+    gives="real",
+    wide=True,
+    check=reducing("var", correction=0.0),
+    x=_var_rule,
+    samples=[*along_axes(), Sample((3, 4), axis=0, correction=1), Sample((3, 4), correction=2.5), *_FEW],
+)
+def var(xp: XP, x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    """Variance along axes: the sum of squared distances from the mean, divided by ``n - correction``.
+
+    ``correction`` is 0 as in the standard and NumPy; PyTorch's default is 1. NumPy's name for it, ``ddof``, and
+    PyTorch's ``unbiased`` are taken too. NaN where ``n - correction`` is not positive.
 
     Examples
     --------
@@ -124,20 +198,25 @@ def var(x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: b
     >>> ad.var(ad.tensor([1.0, 2.0, 3.0]), correction=1)
     tensor(1.)
     """
+    off = x - xp.mean(x, axis=axis, keepdims=True)
+    squares = off * off if not is_complex(x.dtype) else xp.real(off) ** 2 + xp.imag(off) ** 2
+    return divided(xp.sum(squares, axis=axis, keepdims=keepdims), count(x.shape, axis) - correction)  # type: ignore[no-any-return, arg-type]
 
 
 @function(
-    takes="real floating",
+    takes="floating",
+    gives="real",
+    wide=True,
     check=reducing("std", correction=0.0),
-    standard=True,
     x=_std_rule,
     samples=[
-        *[s for s in along_axes() if s.arrays != ((),)],
+        *[s for s in along_axes() if isinstance(s, Fails) or (s.arrays != ((),) and s.params.get("axis") != ())],
         Sample((3, 4), axis=0, correction=1),
         Sample([[1.0, 1.0], [1.0, 2.0]], axis=1, name="without spread", grad=False),
+        *_FEW,
     ],
 )
-def std(x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+def std(xp: XP, x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """Standard deviation along axes: the root of the variance (see `var`). Its derivative at 0 is taken as 0.
 
     Examples
@@ -146,10 +225,11 @@ def std(x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: b
     >>> ad.std(ad.tensor([1.0, 2.0, 3.0]), correction=1)
     tensor(1.)
     """
+    return xp.sqrt(xp.var(x, axis=axis, correction=correction, keepdims=keepdims))  # type: ignore[no-any-return]
 
 
 def _extreme_rule(g: Any, xp: Any, x: Any, out: Any, axis: Any, keepdims: Any) -> Any:
-    here = x == unreduce(xp, out, x.shape, axis, keepdims)
+    here = (x == unreduce(xp, out, x.shape, axis, keepdims)) | (x != x)  # where there is a NaN, it is what was chosen
     ties = xp.sum(xp.astype(here, g.dtype), axis=axis, keepdims=keepdims)
     return xp.where(here, unreduce(xp, g / ties, x.shape, axis, keepdims), 0)
 
@@ -160,7 +240,9 @@ def _extreme(name: str, words: str, result: str) -> Any:
 
     definition.__name__ = name
     definition.__module__ = __name__
-    definition.__doc__ = f"""{words} element along axes. Equal ones share the gradient, as in PyTorch's ``amax``.
+    definition.__doc__ = f"""{words} element along axes; NaN if there is one. Equal ones share the gradient.
+
+    The gradient is that of PyTorch's ``amax`` and ``amin``.
 
     Examples
     --------
@@ -171,6 +253,7 @@ def _extreme(name: str, words: str, result: str) -> Any:
     samples = [
         *along_axes(),
         Sample([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]], axis=1, name="ties", grad=False),
+        Sample([[1.0, math.nan, 3.0], [2.0, 1.0, 0.0]], axis=1, name="NaN", grad=False),
         Fails((0, 3), axis=0, error=ShapeError, match=f"{name}: no elements to choose from"),
         Fails([1 + 2j], error=DTypeError, match=f"{name} takes real or bool arrays; got complex"),
     ]
@@ -213,6 +296,7 @@ def _arg_extreme(name: str, words: str, result: str) -> Any:
         Sample((3, 4), axis=0),
         Sample((3, 4), axis=-1, keepdims=True),
         Sample([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]], axis=1, name="ties"),
+        Sample((0, 3), axis=1, name="for each of nothing"),
         Fails((2, 3), axis=2, error=IndexOutOfRangeError, match="axis 2 is out of range"),
         Fails((0,), error=ShapeError, match=f"{name}: no elements to choose from"),
     ]
