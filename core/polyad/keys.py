@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-__all__ = ["ARRAY", "Key", "Slice", "along", "cut", "python_key"]
+__all__ = ["ARRAY", "Key", "Slice", "along", "cut", "plain_key", "python_key"]
 
 
 class Slice(NamedTuple):
@@ -46,7 +46,7 @@ def python_key(key: Key, arrays: Sequence[Any] = ()) -> tuple[Any, ...]:
     It ends in an ellipsis, so that even one element comes out as an array.
     """
     if not arrays:
-        return _without_arrays(key)
+        return plain_key(key)
     rest = iter(arrays)
     return (
         *[e.python() if type(e) is Slice else next(rest) if e is ARRAY else e for e in key],
@@ -55,7 +55,8 @@ def python_key(key: Key, arrays: Sequence[Any] = ()) -> tuple[Any, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _without_arrays(key: Key) -> tuple[Any, ...]:
+def plain_key(key: Key) -> tuple[Any, ...]:
+    """The same of a key without arrays; remembered."""
     return (*[e.python() if type(e) is Slice else e for e in key], Ellipsis)
 
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from .. import views
+from ..backend import Device
 from ..calls import aliasing
 from ..careful import SCALARS, broadcast_shapes
 from ..dispatch import function
@@ -17,7 +18,7 @@ from ..dtypes import int64
 from ..errors import DeviceError, DTypeError, IndexOutOfRangeError, OperandError, ShapeError
 from ..function import FUNCTIONS, XP, Sample
 from ..grad_mode import recording
-from ..graph import Version, record
+from ..graph import Node, Version, guard, next_sequence
 from ..keys import ARRAY, Key, Slice
 from ..plugins import plugins
 from ..rules import sum_to
@@ -46,12 +47,17 @@ def _slice(n: int, start: int | None, stop: int | None, step: int | None) -> Sli
 _BOUNDS: Final = frozenset([int, type(None)])
 
 
-def _plain(shape: tuple[int, ...], index: tuple[Any, ...]) -> Key | None:
-    """The key of valid numbers, slices, ``...`` and None; None for all else, which `parse` takes or refuses."""
+def _plain(data: Any, device: Device, index: Any) -> tuple[Key, Sequence[Tensor]] | None:
+    """Key and index arrays of valid numbers, slices, ``...``, None and tensors of integers.
+
+    None for all else, which `parse` takes or refuses.
+    """
     key: list[Any] = []
+    arrays: Sequence[Any] = ()
+    shape = data.shape
     dim, open_ = 0, True
     try:
-        for e in index:
+        for e in index if type(index) is tuple else (index,):
             kind = type(e)
             if kind is slice:
                 key.append(_slice(shape[dim], e.start, e.stop, e.step))
@@ -64,17 +70,23 @@ def _plain(shape: tuple[int, ...], index: tuple[Any, ...]) -> Key | None:
                 dim += 1
             elif e is None:
                 key.append(None)
-            elif e is Ellipsis and open_:
-                stop = dim + len(shape) + 1 - len(index) + index.count(None)
-                if stop < dim:
+            elif e is Ellipsis:
+                stop = dim + len(shape) + 1 - len(index) + index.count(None) if index is not e else len(shape)
+                if stop < dim or not open_:
                     return None
                 key += [_slice(n, None, None, None) for n in shape[dim:stop]]
                 dim, open_ = stop, False
+            elif kind is Tensor and e._data.dtype in device.accepted["integer"] and e._device is device:
+                key.append(ARRAY)
+                arrays = (*arrays, e)
+                dim += 1
             else:
                 return None
-    except (IndexError, TypeError, ValueError):
+    except (AttributeError, IndexError, TypeError, ValueError):
         return None
-    return tuple(key)
+    if arrays and (dim > len(shape) or 0 in shape or not device.backend.refuses_indices):
+        return None
+    return tuple(key), arrays
 
 
 def parse(name: str, x: Tensor, index: Any) -> tuple[Tensor, Key, list[Tensor]]:
@@ -214,6 +226,17 @@ def _mask(name: str, mask: Tensor, shape: tuple[int, ...], dim: int) -> list[Ten
     _refuse_traced(name, mask)
     device = mask._device
     return [wrap(device.asarray(a), device) for a in device.kernels[nonzero.function](raw(mask))]
+
+
+def _flattened(x: Tensor, index: Any) -> tuple[Tensor, Any]:
+    """Tensor and mask with the dimensions that a single mask covers as one, so that one array of indices will do."""
+    if not isinstance(index, Tensor) or index.ndim < 2 or index.dtype.name != "bool":
+        return x, index
+    k, shape = index.ndim, x.shape
+    if index.shape != shape[:k] or 0 in shape:
+        return x, index
+    reshape = FUNCTIONS["reshape"].call
+    return reshape(x, (-1, *shape[k:])), reshape(index, (-1,))
 
 
 def check_ranges(name: str, key: Key, arrays: Sequence[Tensor], shape: tuple[int, ...]) -> None:
@@ -356,10 +379,15 @@ _alias = aliasing(slice_view.function)
 
 def getitem(x: Tensor, index: Any) -> Tensor:
     """``x[index]``: a view for ints, slices, ``...`` and None; a copy for integer arrays and masks."""
-    key = _plain(raw(x).shape, index if type(index) is tuple else (index,))
-    if key is not None:
-        return _alias(x, {"key": key})  # type: ignore[no-any-return]
-    x, key, arrays = parse("x[...]", x, index)
+    try:
+        data = x._data
+    except AttributeError:  # an alias emptied by a write
+        data = raw(x)
+    parsed = _plain(data, x._device, index)
+    if parsed is None:
+        x, key, arrays = parse("x[...]", *_flattened(x, index))
+    else:
+        key, arrays = parsed
     if not arrays:
         return _alias(x, {"key": key})  # type: ignore[no-any-return]
     try:
@@ -377,8 +405,13 @@ def _at(x: Tensor, arrays: Sequence[Tensor], key: Key) -> Tensor:
     out = wrap(result, device)
     edge = node_of(x)
     if edge is not None and recording():
-        edges = (edge, *[None] * len(arrays))
-        out._node = record(made, device, (x, *arrays), values, edges, {"key": key}, result, out)
+        node: Any = Node()
+        node.function, node.device = made, device
+        node.edges, node.seq = (edge,), next_sequence()
+        node.hooks = node.shapes = None
+        node.args = (made.specs[0].keep(device, values, {"key": key}, result, 0),)  # type: ignore[union-attr]
+        node.guards = tuple(part for a in arrays for part in guard(a))
+        out._node = node
     return out
 
 
@@ -427,6 +460,8 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
         chosen = FUNCTIONS["where"].call(index, value_for(x, value, _WRITE), x)
         views.write(x, raw(chosen), node_of(chosen), "x[mask] = y")
         return
+    if x._storage is None:  # otherwise it might be a copy that is flattened
+        x, index = _flattened(x, index)
     x, key, arrays = parse(_WRITE, x, index)
     value = value_for(x, value, _WRITE)
     device = x._device
@@ -458,7 +493,7 @@ _WRITE: Final = "x[...] = y"
 
 
 def _written(x: Tensor, index: Any, value: Any) -> bool:
-    """Write at numbers and slices where nothing is unusual: memory that can be written, no history, one type.
+    """Write where nothing is unusual: memory that can be written, no history, one type.
 
     Gives whether it did. Whatever is wrong, such as a value that does not fit, is left to the full path to say.
     """
@@ -476,11 +511,17 @@ def _written(x: Tensor, index: Any, value: Any) -> bool:
             value = value._data
             if value.dtype is not data.dtype:
                 return False
-        key = _plain(data.shape, index if type(index) is tuple else (index,))
-        if key is None:
+        if type(index) is Tensor and index._data.dtype in device.accepted["bool"]:
+            if index._data.shape != data.shape or index._device is not device:
+                return False
+            parsed = (ARRAY,), (index,)  # the library may take a mask as it is
+        else:
+            parsed = _plain(data, device, index)
+        if parsed is None:
             return False
-        kernel(data, value, key=key)
-    except (AttributeError, ValueError):  # an alias emptied by a write, no tensor, or shapes that do not fit
+        key, arrays = parsed
+        kernel(data, value, *[a._data for a in arrays], key=key)
+    except (AttributeError, ValueError, IndexError):  # an alias emptied by a write, no tensor, or what does not fit
         return False
     version = x._version
     if version is None:
