@@ -12,9 +12,8 @@ import numpy as np
 from polyad import dtypes
 from polyad.backend import Backend, Device, Kernel
 from polyad.function import Function
-from polyad.keys import ARRAY, python_key
 
-from . import diagonals, elementwise, products, reduction, solvers, sorting
+from . import cumulative, diagonals, elementwise, indexing, products, reduction, solvers, sorting
 from .quiet import quiet, setting
 from .random import NumPySource
 
@@ -49,41 +48,13 @@ def _where(condition: Any, x1: Any, x2: Any) -> Any:
     return np.where(condition, x1, x2)
 
 
-def _getitem(x: Any, *indices: Any, key: Any) -> Any:
-    return x[python_key(key, indices)]
-
-
-def _gather(x: Any, *indices: Any, key: Any) -> Any:
-    found = x[python_key(key, indices)]
-    return found if indices else found.copy()
-
-
-def _setitem(x: Any, value: Any, *indices: Any, key: Any) -> Any:
-    x = np.array(x)  # not x.copy(): inside a rule a 0-d gradient may be a NumPy scalar
-    x[python_key(key, indices)] = value
-    return x
-
-
-def _setitem_into(x: Any, value: Any, *indices: Any, key: Any) -> None:
-    x[python_key(key, indices)] = value
-
-
-def _index_scatter(g: Any, *indices: Any, key: Any, shape: Any) -> Any:
-    out = np.zeros(shape, g.dtype)
-    where = python_key(key, indices)
-    if ARRAY in key:
-        np.add.at(out, where, g)  # repeated indices add up
-    else:
-        out[where] = g
-    return out
-
-
 class NumPyBackend(Backend):
     """Arrays of `numpy.ndarray`, on the host."""
 
     name: ClassVar[str] = "numpy"
     writable: ClassVar[bool] = True
     is_host: ClassVar[bool] = True
+    refuses_indices: ClassVar[bool] = True
     xp = np
     array = np.ndarray
     array_types = (np.ndarray,)
@@ -104,13 +75,10 @@ class NumPyBackend(Backend):
         "permute_dims": lambda x, axes: x.transpose(axes),
         "expand_dims": lambda x, axis: x.reshape(_inserted(x.shape, axis)),
         "squeeze": lambda x, axis: x.reshape(tuple(n for i, n in enumerate(x.shape) if i not in axis)),
-        "slice_view": _getitem,
-        "getitem": _gather,
-        "setitem": _setitem,
-        "index_scatter": _index_scatter,
-        "nonzero": np.nonzero,
+        **cumulative.KERNELS,
         **diagonals.KERNELS,
         **elementwise.KERNELS,
+        **indexing.KERNELS,
         **products.KERNELS,
         **reduction.KERNELS,
         **solvers.KERNELS,
@@ -120,9 +88,11 @@ class NumPyBackend(Backend):
         "add": lambda x, y: np.add(x, y, x),
         "subtract": lambda x, y: np.subtract(x, y, x),
         "multiply": lambda x, y: np.multiply(x, y, x),
-        "divide": quiet(lambda x, y: np.divide(x, y, x)),
-        "setitem": _setitem_into,
+        "divide": quiet(lambda x, y: np.divide(x, y, x), 2),
+        "setitem": indexing.setitem_into,
     }
+
+    calm = setting()
 
     def __init__(self) -> None:
         self.devices = (Device(self, "cpu"),)

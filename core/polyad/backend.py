@@ -341,6 +341,11 @@ class Backend:
         The types that the library does not keep when one of Python's numbers joins an array of them.
     is_host : bool
         Whether its arrays are what others exchange through host memory: NumPy's.
+    calm : (ContextVar, value) or None
+        For libraries that warn of infinities and NaN: a context variable, and its value under which they do not. The
+        rules of a backward pass run under it.
+    refuses_indices : bool
+        Whether it raises an IndexError for index arrays out of range, so that polyad need not look at them first.
 
     Examples
     --------
@@ -352,6 +357,8 @@ class Backend:
     name: ClassVar[str]
     writable: ClassVar[bool] = False
     is_host: ClassVar[bool] = False
+    calm: ClassVar[tuple[ContextVar[Any], Any] | None] = None
+    refuses_indices: ClassVar[bool] = False
     strong: ClassVar[frozenset[DType]] = frozenset()
     xp: Any
     kernels: Mapping[str, Kernel] = {}
