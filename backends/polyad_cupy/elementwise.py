@@ -45,27 +45,28 @@ def kernels(xp: Any) -> dict[str, Kernel]:
         r = xp.remainder(a, b)  # CuPy's fmod passes through float64, which does not hold all integers
         return xp.where((r != 0) & ((r < 0) != (a < 0)), r - b, r)
 
-    def shift(move: Any, beyond: Any) -> Kernel:
-        """A shift by as many bits as there are, or a negative number, is not defined in CUDA."""
+    # A shift by as many bits as there are, or by a negative number, is not defined in CUDA.
 
-        def kernel(x: Any, n: Any) -> Any:
-            dtype = x.dtype if hasattr(x, "dtype") else n.dtype
-            last = 8 * dtype.itemsize - 1
-            inside = (n >= 0) & (n <= last)
-            moved = move(x, xp.where(inside, n, 0).astype(dtype))
-            return xp.where(inside, moved, beyond(x, last)).astype(dtype)
+    def shift(move: Any, x: Any, n: Any, beyond: Any) -> Any:
+        dtype = x.dtype if hasattr(x, "dtype") else n.dtype
+        inside = (n >= 0) & (n < 8 * dtype.itemsize)
+        return xp.where(inside, move(x, xp.where(inside, n, 0).astype(dtype)), beyond).astype(dtype)
 
-        return kernel
+    def left_shift(x: Any, n: Any) -> Any:
+        return shift(xp.left_shift, x, n, 0)
+
+    def right_shift(x: Any, n: Any) -> Any:
+        return shift(xp.right_shift, x, n, xp.where(xp.asarray(x) < 0, -1, 0))
 
     def expm1(x: Any) -> Any:
         if x.dtype.kind != "c":
             return xp.expm1(x)
-        w = xp.where(xp.isfinite(x), xp.expm1(x), xp.exp(x) - 1)
+        w = xp.asarray(xp.where(xp.isfinite(x), xp.expm1(x), xp.exp(x) - 1))
         w.real[...] += 0.0  # the standard has no -0.0 there
         return w
 
     def tanh(x: Any) -> Any:
-        w = xp.tanh(x)
+        w = xp.asarray(xp.tanh(x))
         if x.dtype.kind == "c":
             # C99 gives the zero the sign of a sine, the standard that of the imaginary part
             w.imag[...] = xp.where(xp.isinf(x.real), xp.copysign(xp.zeros_like(x.real), x.imag), w.imag)
@@ -75,8 +76,8 @@ def kernels(xp: Any) -> dict[str, Kernel]:
         "remainder": remainder,
         "floor_divide": floor_divide,
         "fmod": fmod,
-        "bitwise_left_shift": shift(xp.left_shift, lambda x, last: 0),
-        "bitwise_right_shift": shift(xp.right_shift, lambda x, last: xp.right_shift(xp.asarray(x), last)),
+        "bitwise_left_shift": left_shift,
+        "bitwise_right_shift": right_shift,
         "expm1": expm1,
         "tanh": tanh,
         "imag": lambda x: x.imag.copy() if x.dtype.kind == "c" else xp.zeros_like(x),  # CuPy's is a view

@@ -99,7 +99,10 @@ class NumPyBackend(Backend):
 
     def prepare(self, kernel: Kernel, function: Function) -> Kernel:
         """Have no warnings of what some functions give at ordinary arguments."""
-        return quiet(kernel) if function.name in QUIET else kernel
+        if function.name not in QUIET:
+            return kernel
+        fixed = not function.params and not function.variadic
+        return quiet(kernel, len(function.inputs) if fixed else None)
 
     def normalize(self, array: Any) -> Any:
         """Make an array of one of NumPy's scalars, which ufuncs return for 0-d results."""

@@ -29,26 +29,18 @@ def setting() -> tuple[ContextVar[Any], Any]:
     return variable, value
 
 
-def quiet(kernel: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a kernel run without floating-point warnings."""
+def quiet(kernel: Callable[..., Any], arrays: int | None = None) -> Callable[..., Any]:
+    """Make a kernel run without floating-point warnings. ``arrays`` is how many it takes, if it takes nothing else."""
     run = _context().run
-    if isinstance(kernel, np.ufunc) and kernel.nin == 1:
 
-        def unary(x: Any) -> Any:
-            try:
-                return run(kernel, x)
-            except RuntimeError:  # another thread is in the context
-                with np.errstate(all="ignore"):
-                    return kernel(x)
+    # A context can be entered once at a time: a RuntimeError says that another thread is in it.
 
-        return unary
-
-    def call(*arrays: Any, **params: Any) -> Any:
+    def unary(x: Any) -> Any:
         try:
-            return run(kernel, *arrays, **params)
+            return run(kernel, x)
         except RuntimeError:
             with np.errstate(all="ignore"):
-                return kernel(*arrays, **params)
+                return kernel(x)
 
     def binary(x1: Any, x2: Any) -> Any:
         try:
@@ -57,4 +49,11 @@ def quiet(kernel: Callable[..., Any]) -> Callable[..., Any]:
             with np.errstate(all="ignore"):
                 return kernel(x1, x2)
 
-    return binary if isinstance(kernel, np.ufunc) else call
+    def call(*arrays: Any, **params: Any) -> Any:
+        try:
+            return run(kernel, *arrays, **params)
+        except RuntimeError:
+            with np.errstate(all="ignore"):
+                return kernel(*arrays, **params)
+
+    return unary if arrays == 1 else binary if arrays == 2 else call

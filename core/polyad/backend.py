@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from functools import cached_property
 from itertools import repeat
 from typing import Any, ClassVar, Final
@@ -397,7 +398,7 @@ class Backend:
             If there is none.
         """
         own = self.kernels.get(function.name) or self.provided.get(function.name)
-        if own is None and function.standard:
+        if own is None and function.standard and function.name not in self.kernels:
             own = standard(self.xp, function.name)
         if own is not None:
             return widened(own, function, self) if function.wide else own

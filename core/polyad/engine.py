@@ -18,6 +18,7 @@ from .errors import AutogradError, OperandError
 from .function import ARRAY, ARRAYS, FUNCTIONS, NAMESPACE, OUT, TENSORS, Function, Rule
 from .grad_mode import no_grad
 from .graph import Node, Output, check_guards, specs_of
+from .plugins import plugins
 from .rules import sum_to
 from .tensor import Tensor, require_gradient, wrap
 
@@ -112,6 +113,17 @@ def propagate(
     AutogradError
         If a node was freed by an earlier pass, or a kept value was overwritten. No leaf is changed then.
     """
+    set_before = [(variable, variable.set(value)) for variable, value in plugins.calm]
+    try:
+        return _propagate(roots, keep, create_graph, wanted)
+    finally:
+        for variable, token in set_before:
+            variable.reset(token)
+
+
+def _propagate(
+    roots: Sequence[tuple[Any, Any]], keep: bool, create_graph: bool, wanted: Sequence[Any] | None
+) -> dict[Any, Any]:
     grads: dict[Any, Any] = {}
     queue: list[tuple[int, Node]] = []
     hooked: dict[tuple[Node, int], Output] = {}  # outputs that have hooks, until their node's turn comes

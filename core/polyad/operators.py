@@ -46,14 +46,14 @@ def power(made: Function) -> Callable[..., Any]:
 
 def checked_power(made: Any) -> Any:
     """The function ``power`` with the same check of its exponent as the operator."""
-    op = _checked(made)
+    op: Any = _checked(made)
     op.__name__ = op.__qualname__ = made.function.name
     op.__module__, op.__doc__, op.__signature__ = made.__module__, made.__doc__, made.__signature__
     op.function = made.function
     return op
 
 
-def _checked(call: Any) -> Any:
+def _checked(call: Any) -> Callable[..., Any]:
     def op(a: Any, b: Any) -> Any:
         if type(b) is int and b < 0 and isinstance(a, Tensor) and "integer" in a.dtype.kind:
             raise DTypeError(

@@ -64,6 +64,7 @@ class Plugins:
         self._namespaces: dict[str, tuple[Any, str]] = {}
         self._loaded: set[str] = set()
         self._tensor_classes: list[type] = []
+        self.calm: list[tuple[ContextVar[Any], Any]] = []  # of the backends that there are: see Backend.calm
         self._lock = threading.RLock()
         self.failures: dict[str, Exception] = {}
 
@@ -290,6 +291,8 @@ class Plugins:
     def _introduce(self, backend: Backend) -> None:
         """Give a new backend what was brought for it before it was there."""
         backend.provided = {f: kernel for (name, f), (kernel, _) in self._kernels.items() if name == backend.name}
+        if backend.calm is not None:
+            self.calm.append(backend.calm)
         for cls in self._tensor_classes:
             backend.adopt(cls)
 

@@ -189,7 +189,7 @@ def fmod(xp: XP, x1: Operand, x2: Operand, /) -> Tensor:
     tensor([ 1, -1])
     """
     size = xp.remainder(abs(x1), abs(x2))
-    return xp.where(x1 < 0, -size, size)
+    return xp.where(x1 < 0, -size, size)  # type: ignore[no-any-return, operator]
 
 
 def _power_base(g: Any, xp: Any, x1: Any, x2: Any) -> Any:
@@ -260,7 +260,7 @@ def float_power(x1: Operand, x2: Operand, /) -> Tensor:
     >>> ad.float_power(ad.tensor([2, 3]), -1)
     tensor([0.5000, 0.3333], dtype=float64)
     """
-    return power(_double(x1), _double(x2))
+    return power(_double(x1), _double(x2))  # type: ignore[no-any-return]
 
 
 def _double(x: Operand) -> Operand:
@@ -377,8 +377,8 @@ def heaviside(xp: XP, x1: Operand, x2: Operand, /) -> Tensor:
     tensor([0.0000, 0.5000, 1.0000])
     """
     zero = xp.zeros_like(x1 + x2)
-    step = xp.where(x1 > 0, zero + 1, zero)
-    return xp.where(x1 == 0, zero + x2, xp.where(x1 == x1, step, zero + x1))
+    step = xp.where(x1 > 0, zero + 1, zero)  # type: ignore[operator]
+    return xp.where(x1 == 0, zero + x2, xp.where(x1 == x1, step, zero + x1))  # type: ignore[no-any-return]
 
 
 @function(takes="real floating", broadcasts=True, standard=True, differentiable=False, samples=two())
@@ -430,7 +430,7 @@ def rsqrt(xp: XP, x: Tensor, /) -> Tensor:
     >>> ad.rsqrt(ad.tensor([1.0, 4.0]))
     tensor([1.0000, 0.5000])
     """
-    return 1 / xp.sqrt(x)
+    return 1 / xp.sqrt(x)  # type: ignore[no-any-return]
 
 
 @function(takes="real floating", standard=True, x=lambda g, out: g / (3 * (out * out)), samples=one(0.2, 3.0))
@@ -443,7 +443,7 @@ def cbrt(xp: XP, x: Tensor, /) -> Tensor:
     >>> ad.cbrt(ad.tensor([8.0, -27.0]))
     tensor([ 2., -3.])
     """
-    return xp.sign(x) * xp.abs(x) ** (1 / 3)
+    return xp.sign(x) * xp.abs(x) ** (1 / 3)  # type: ignore[no-any-return]
 
 
 @function(takes="floating", x=lambda g, out: -g * (out * out), samples=one(0.2, 3.0))
@@ -511,7 +511,7 @@ def lerp(xp: XP, start: Tensor, end: Operand, weight: Operand, /) -> Tensor:
     step = end - start
     if not hasattr(weight, "shape"):  # a number
         return start + weight * step if abs(weight) < 0.5 else end - step * (1 - weight)
-    return xp.where(xp.abs(weight) < 0.5, start + weight * step, end - step * (1 - weight))
+    return xp.where(xp.abs(weight) < 0.5, start + weight * step, end - step * (1 - weight))  # type: ignore[no-any-return]
 
 
 def _times(value: Any, x: Any) -> Any:
@@ -536,7 +536,7 @@ def _times(value: Any, x: Any) -> Any:
 )
 def _addcmul(xp: XP, x: Tensor, x1: Operand, x2: Operand, value: Operand | None = None, /) -> Tensor:
     """``x + value * x1 * x2``; see `polyad.addcmul`."""
-    return x + _times(value, x1 * x2)
+    return x + _times(value, x1 * x2)  # type: ignore[no-any-return]
 
 
 @facade(_addcmul)
@@ -585,7 +585,7 @@ def addcmul(x: Tensor, x1: Tensor, x2: Tensor, /, *, value: Operand = ONE) -> Te
 )
 def _addcdiv(xp: XP, x: Tensor, x1: Operand, x2: Operand, value: Operand | None = None, /) -> Tensor:
     """``x + value * x1 / x2``; see `polyad.addcdiv`."""
-    return x + _times(value, x1 / x2)
+    return x + _times(value, x1 / x2)  # type: ignore[no-any-return]
 
 
 @facade(_addcdiv)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import math
 from typing import Any, Final
 
@@ -180,8 +179,8 @@ def _isclose(
 ) -> Tensor:
     """Whether elements differ by at most a tolerance; see `polyad.isclose`."""
     distance = x1 - x2
-    close = (x1 == x2) | (xp.isfinite(distance) & (xp.abs(distance) <= atol + rtol * abs(x2)))
-    return close | ((x1 != x1) & (x2 != x2)) if equal_nan else close
+    close = (x1 == x2) | (xp.isfinite(distance) & (xp.abs(distance) <= atol + rtol * abs(x2)))  # type: ignore[operator]
+    return close | ((x1 != x1) & (x2 != x2)) if equal_nan else close  # type: ignore[no-any-return]
 
 
 @facade(_isclose)
@@ -213,18 +212,14 @@ def isclose(x1: Tensor, x2: Operand, /, rtol: float = 1e-5, atol: float = 1e-8, 
     >>> ad.isclose(ad.tensor([1.0, 2.0]), ad.tensor([1.000001, 2.1]))
     tensor([ True, False])
     """
-    return _isclose(  # type: ignore[no-any-return]
-        _inexact(x1), _inexact(x2), rtol=float(rtol), atol=float(atol), equal_nan=bool(equal_nan)
-    )
+    return _isclose(_inexact(x1), _inexact(x2), rtol=float(rtol), atol=float(atol), equal_nan=bool(equal_nan))
 
 
 def _inexact(x: Any) -> Any:
     return astype(x, float64) if isinstance(x, Tensor) and not x.dtype.is_differentiable else x
 
 
-def allclose(
-    x1: Tensor, x2: Operand, /, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
-) -> builtins.bool:
+def allclose(x1: Tensor, x2: Operand, /, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Whether all elements differ by at most ``atol + rtol * abs(x2)``: see `isclose`.
 
     Parameters
@@ -248,10 +243,10 @@ def allclose(
     >>> ad.allclose(ad.tensor([1.0, 2.0]), ad.tensor([1.0, 2.000001]))
     True
     """
-    return builtins.bool(all_(isclose(x1, x2, rtol, atol, equal_nan)))
+    return bool(all_(isclose(x1, x2, rtol, atol, equal_nan)))
 
 
-def array_equal(x1: Tensor, x2: Tensor, /, equal_nan: bool = False) -> builtins.bool:
+def array_equal(x1: Tensor, x2: Tensor, /, equal_nan: bool = False) -> bool:
     """Whether two tensors have the same shape and elements: what PyTorch calls ``equal``.
 
     Parameters
@@ -275,4 +270,4 @@ def array_equal(x1: Tensor, x2: Tensor, /, equal_nan: bool = False) -> builtins.
     same = equal(x1, x2)
     if equal_nan:
         same = same | (not_equal(x1, x1) & not_equal(x2, x2))
-    return builtins.bool(all_(same))
+    return bool(all_(same))

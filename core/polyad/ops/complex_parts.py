@@ -76,7 +76,7 @@ def angle(xp: XP, x: Tensor, /) -> Tensor:
     >>> ad.angle(ad.tensor([1j, -1 + 0j]))
     tensor([1.5708, 3.1416])
     """
-    return xp.atan2(xp.imag(x), xp.real(x))
+    return xp.atan2(xp.imag(x), xp.real(x))  # type: ignore[no-any-return]
 
 
 @function(takes="any", gives="bool", standard=True, differentiable=False, samples=one())
@@ -89,4 +89,4 @@ def isreal(xp: XP, x: Tensor, /) -> Tensor:
     >>> ad.isreal(ad.tensor([1 + 0j, 1j]))
     tensor([ True, False])
     """
-    return xp.imag(x) == 0
+    return xp.imag(x) == 0  # type: ignore[no-any-return]

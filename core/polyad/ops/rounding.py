@@ -118,4 +118,4 @@ def frac(xp: XP, x: Tensor, /) -> Tensor:
     >>> ad.frac(ad.tensor([-1.5, 0.25, 2.5]))
     tensor([-0.5000,  0.2500,  0.5000])
     """
-    return x - xp.trunc(x)
+    return x - xp.trunc(x)  # type: ignore[no-any-return]

@@ -25,9 +25,9 @@ __all__ = [
 
 
 def _differs(g: Any, x1: Any, x2: Any, xp: Any, larger: bool) -> Any:
-    """Gradient of the one that was chosen; among equals each has half, as in PyTorch."""
-    chosen = x1 > x2 if larger else x1 < x2
-    return xp.where(x1 == x2, g / 2, xp.where(chosen, g, 0))
+    """Gradient of the one that was chosen; among equals each has half, beside NaN all of it, as in PyTorch."""
+    lost = x1 < x2 if larger else x1 > x2
+    return xp.where(x1 == x2, g / 2, xp.where(xp.logical_not(lost), g, 0))
 
 
 @function(
@@ -89,7 +89,7 @@ def fmax(xp: XP, x1: Operand, x2: Operand, /) -> Tensor:
     >>> ad.fmax(ad.tensor([1.0, float("nan")]), 3.0)
     tensor([3., 3.])
     """
-    return xp.where((x1 >= x2) | (x2 != x2), x1, x2)
+    return xp.where((x1 >= x2) | (x2 != x2), x1, x2)  # type: ignore[no-any-return, operator]
 
 
 @function(
@@ -109,7 +109,7 @@ def fmin(xp: XP, x1: Operand, x2: Operand, /) -> Tensor:
     >>> ad.fmin(ad.tensor([1.0, float("nan")]), 3.0)
     tensor([1., 3.])
     """
-    return xp.where((x1 <= x2) | (x2 != x2), x1, x2)
+    return xp.where((x1 <= x2) | (x2 != x2), x1, x2)  # type: ignore[no-any-return, operator]
 
 
 def _inside(g: Any, xp: Any, x: Any, min: Any, max: Any) -> Any:
@@ -223,7 +223,7 @@ def masked_fill(xp: XP, x: Tensor, mask: Tensor, value: Operand, /) -> Tensor:
     >>> ad.masked_fill(ad.tensor([1.0, 2.0, 3.0]), ad.tensor([True, False, True]), -1.0)
     tensor([-1.,  2., -1.])
     """
-    return xp.where(mask, value, x)
+    return xp.where(mask, value, x)  # type: ignore[no-any-return]
 
 
 _INF: Final = math.inf
@@ -262,10 +262,10 @@ def nan_to_num(
     """
     if is_complex(x.dtype):
         parts = [xp.nan_to_num(part, nan=nan, posinf=posinf, neginf=neginf) for part in (xp.real(x), xp.imag(x))]
-        return parts[0] + 1j * parts[1]
+        return parts[0] + 1j * parts[1]  # type: ignore[no-any-return]
     if "int" in str(x.dtype):  # there is nothing to replace
         return x
     largest = xp.nextafter(xp.full_like(x, _INF), xp.zeros_like(x))
     x = xp.where(x == _INF, largest if posinf is None else posinf, x)
     x = xp.where(x == -_INF, -largest if neginf is None else neginf, x)
-    return xp.where(x != x, nan, x)
+    return xp.where(x != x, nan, x)  # type: ignore[no-any-return]

@@ -159,7 +159,7 @@ def sinc(xp: XP, x: Tensor, /) -> Tensor:
     tensor([ 1.0000,  0.6366, -0.2122])
     """
     y = math.pi * xp.where(x == 0, 1, x)
-    return xp.where(x == 0, 1, xp.sin(y) / y)
+    return xp.where(x == 0, 1, xp.sin(y) / y)  # type: ignore[no-any-return]
 
 
 # Hyperbolic --------------------------------------------------------------------------------------------------
