@@ -99,7 +99,8 @@ def inplace(xp: Any) -> dict[str, Kernel]:
 
     def setitem(x: Any, value: Any, *indices: Any, key: Any) -> None:
         # CuPy does not look whether what it reads is what it writes
-        value = value.copy() if xp.may_share_memory(x, value) else value
+        if hasattr(value, "shape") and xp.may_share_memory(x, value):
+            value = value.copy()
         x[python_key(key, indices)] = value
 
     return {

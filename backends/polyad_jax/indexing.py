@@ -6,7 +6,7 @@ A key is split into its *form*, which is compiled in, and its numbers, which are
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -20,6 +20,7 @@ Form = tuple[Any, ...]
 INT = "int"
 
 
+@lru_cache(maxsize=4096)
 def split(key: Key) -> tuple[Form, Any]:
     """A key's form, and the numbers that vary: positions, and starts of slices."""
     form: list[Any] = []
@@ -119,6 +120,7 @@ def _full(key: Key, arrays: tuple[Any, ...], numbers: Any) -> tuple[Any, ...]:
     )
 
 
+@lru_cache(maxsize=4096)
 def _with_arrays(key: Key) -> tuple[Key, Any]:
     """Split the positions out of a key with arrays."""
     numbers = [e for e in key if type(e) is int]
@@ -162,5 +164,4 @@ KERNELS = {
     "slice_view": lambda x, *, key: getitem(x, key=key),
     "setitem": setitem,
     "index_scatter": index_scatter,
-    "nonzero": lambda x: tuple(a.astype(jnp.int64) for a in jnp.nonzero(x)),
 }

@@ -148,11 +148,9 @@ def parse(name: str, x: Tensor, index: Any) -> tuple[Tensor, Key, list[Tensor]]:
                 )
             key.append(e % n)
             dim += 1
-    if len(arrays) > 1:
-        broadcast_shapes(f"{name}: index arrays", [a.shape for a in arrays])
     masks_only = all(e.dtype.name == "bool" for e in entries if isinstance(e, Tensor))
     if not masks_only and (0 in shape or not x._device.backend.refuses_indices):
-        check_ranges(name, tuple(key), arrays, shape)
+        _refuse(name, tuple(key), arrays, shape)
     return x, tuple(key), arrays
 
 
@@ -239,8 +237,9 @@ def _flattened(x: Tensor, index: Any) -> tuple[Tensor, Any]:
     return reshape(x, (-1, *shape[k:])), reshape(index, (-1,))
 
 
-def check_ranges(name: str, key: Key, arrays: Sequence[Tensor], shape: tuple[int, ...]) -> None:
-    """Check the index arrays of a key by `check_range`."""
+def _refuse(name: str, key: Key, arrays: Sequence[Tensor], shape: tuple[int, ...]) -> None:
+    """Raise if index arrays do not broadcast, or one is out of range."""
+    broadcast_shapes(f"{name}: index arrays", [a.shape for a in arrays])
     rest = iter(arrays)
     for dim, e in enumerate(e for e in key if e is not None):
         if e is ARRAY:
@@ -393,7 +392,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     try:
         return _at(x, arrays, key)
     except IndexError:
-        check_ranges("x[...]", key, arrays, x.shape)  # which says it better
+        _refuse("x[...]", key, arrays, x.shape)  # which says it better
         raise
 
 
@@ -463,30 +462,35 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     if x._storage is None:  # otherwise it might be a copy that is flattened
         x, index = _flattened(x, index)
     x, key, arrays = parse(_WRITE, x, index)
-    value = value_for(x, value, _WRITE)
-    device = x._device
-    target = _result_shape(x.shape, key, arrays)
-    shape = value.shape
-    while len(shape) > len(target) and shape[0] == 1:  # NumPy lets leading 1s go
-        shape = shape[1:]
-    if shape != value.shape:
-        value = FUNCTIONS["reshape"].call(value, shape)
-    if len(shape) > len(target) or any(
-        n not in (1, m) for n, m in zip(reversed(shape), reversed(target), strict=False)
-    ):
-        raise ShapeError(f"{_WRITE}: a value of shape {value.shape} does not fit the indexed shape {target}")
-    history = recording() and (node_of(x) is not None or node_of(value) is not None)
-    kernel: Callable[..., Any] | None = device.backend.inplace.get("setitem")
+    value = _fitted(x, value, _result_shape(x.shape, key, arrays))
+    values, edge = (raw(value), node_of(value)) if isinstance(value, Tensor) else (value, None)
+    history = recording() and (node_of(x) is not None or edge is not None)
+    kernel: Callable[..., Any] | None = x._device.backend.inplace.get("setitem")
     try:
         if kernel is None or history:
             result = _put(x, value, *arrays, key=key)
             views.write(x, raw(result), node_of(result), _WRITE)
         else:
-            kernel(raw(x), raw(value), *map(raw, arrays), key=key)
+            kernel(raw(x), values, *map(raw, arrays), key=key)
             views.write(x, raw(x), None, _WRITE, written=True)
     except IndexError:
-        check_ranges(_WRITE, key, arrays, x.shape)  # which says it better
+        _refuse(_WRITE, key, arrays, x.shape)
         raise
+
+
+def _fitted(x: Tensor, value: Any, target: tuple[int, ...]) -> Any:
+    """A value of the tensor's type, in a shape that broadcasts to what is indexed."""
+    if type(value) in SCALARS and raw(x).dtype in x._device.weak[type(value)]:
+        return value
+    value = value_for(x, value, _WRITE)
+    shape: tuple[int, ...] = value.shape
+    while len(shape) > len(target) and shape[0] == 1:  # NumPy lets leading 1s go
+        shape = shape[1:]
+    if len(shape) > len(target) or any(
+        n not in (1, m) for n, m in zip(reversed(shape), reversed(target), strict=False)
+    ):
+        raise ShapeError(f"{_WRITE}: a value of shape {value.shape} does not fit the indexed shape {target}")
+    return value if shape == value.shape else FUNCTIONS["reshape"].call(value, shape)
 
 
 _WRITE: Final = "x[...] = y"
