@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ import pytest
 
 import polyad as ad
 from polyad.backend import Backend
-from polyad.errors import BackendError
+from polyad.errors import BackendError, DTypeError
 from polyad.plugins import plugins
 
 ALL = ("numpy", "jax", "cupy", "strict")
@@ -69,6 +70,17 @@ def backend(loaded_backend: Backend, request: pytest.FixtureRequest) -> Iterator
             pytest.skip("the function has kernels for particular libraries only, and no body")
     with ad.use_backend(loaded_backend.name):
         yield loaded_backend
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Any:
+    """Skip, over the standard alone, what is about types that the standard has not."""
+    try:
+        return (yield)
+    except DTypeError as error:
+        if re.match(rf"backend '{STRICT}' has no b?float16", str(error)):
+            pytest.skip("the standard has neither float16 nor bfloat16")
+        raise
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

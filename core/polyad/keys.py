@@ -68,4 +68,4 @@ def along(shape: Sequence[int], axis: int, start: int, stop: int | None = None) 
 
 def cut(x: Any, axis: int, start: int | None = None, stop: int | None = None, step: int | None = None) -> Any:
     """``x[start:stop:step]`` along one axis, of raw arrays and of tensors."""
-    return x[(*(slice(None),) * axis, slice(start, stop, step))]
+    return x[(*(slice(None),) * axis, slice(start, stop, step), ...)]
