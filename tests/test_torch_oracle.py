@@ -334,7 +334,8 @@ OWN = "a step of others that has no name there"
 ABSENT = {
     "cbrt": "there is only pow, which has no root of a negative number",
     "nonzero": "one array of indices there",
-    "ediff1d": "NumPy's; diff of all elements",
+    **dict.fromkeys(("nanprod", "nanvar", "nanstd", "nanmax", "nanmin", "ptp"), "NumPy's alone"),
+    "aminmax": "of one axis there; min and max are compared",
     "vander": "its gradient fails in PyTorch, over a write in place",
     "pad": "its modes and the order of its widths are others; compared with NumPy",
     "unique_values": "no derivative, another order of results",

@@ -94,5 +94,5 @@ KERNELS = {
     "any": _test(np.logical_or),
 }
 
-QUIET = frozenset(["var", "std", "logsumexp", "logcumsumexp"])
+QUIET = frozenset(["var", "std", "nanmean", "nanvar", "nanstd", "logsumexp", "logcumsumexp"])
 """Functions that NumPy warns of at ordinary arguments, such as infinities."""

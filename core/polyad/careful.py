@@ -32,8 +32,10 @@ _PYTORCH_NAMES: Final = {
     "dims": ("axis", "axes", "repetitions"),
     "diagonal": ("k",),
     "shifts": ("shift",),
+    "unbiased": ("correction",),
+    "ddof": ("correction",),
 }
-"""PyTorch's names of parameters, with polyad's: the first that a function has."""
+"""PyTorch's names of parameters, and NumPy's, with polyad's: the first that a function has."""
 
 
 def named(made: Function, names: Sequence[str], args: Sequence[Any], params: dict[str, Any]) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def _others(xp: Any, x: Any, axis: int) -> Any:
     return exclusive_prod(xp, x, axis) * after
 
 
-def _prod_rule(g: Any, xp: Any, x: Any, axis: Shape, keepdims: bool) -> Any:
+def prod_rule(g: Any, xp: Any, x: Any, axis: Shape, keepdims: bool) -> Any:
     shape = x.shape
     g = unreduce(xp, g, shape, axis, keepdims)
     if not axis or not math.prod(shape):
@@ -108,7 +108,7 @@ def _prod_rule(g: Any, xp: Any, x: Any, axis: Shape, keepdims: bool) -> Any:
     wide=True,
     check=reducing("prod"),
     standard=True,
-    x=_prod_rule,
+    x=prod_rule,
     samples=[
         *along_axes(),
         Sample((0, 3), axis=0, name="of nothing"),
