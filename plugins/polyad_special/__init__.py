@@ -67,7 +67,7 @@ from .normal import (
     ndtri as ndtri,
 )
 
-xlogy, sinc = ad.xlogy, ad.sinc
+logsumexp, sinc, xlogy = ad.logsumexp, ad.sinc, ad.xlogy
 """polyad's own, which are here too since they are in SciPy."""
 
 psi, lgamma, sigmoid, log_sigmoid = digamma, gammaln, expit, log_expit
