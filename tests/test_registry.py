@@ -12,7 +12,8 @@ from polyad.errors import PluginError
 from polyad.function import FUNCTIONS, Function
 from polyad.testing import Fails, Sample
 
-RECORDS = [f for f in FUNCTIONS.values() if f.provider == "polyad"]
+ad.plugins.load_all()
+RECORDS = [f for f in FUNCTIONS.values() if f.provider.partition(" ")[0] == "polyad"]
 every_function = pytest.mark.parametrize("record", RECORDS, ids=lambda f: f.name)
 
 NO_ARRAYS = "makes an array of parameters alone; tested in test_functions.test_creation"
@@ -85,6 +86,9 @@ def test_is_documented_with_an_example(record: Function) -> None:
     summary = doc.split("\n\n")[0]
     assert summary
     assert len(summary) < 240
+    for section in ("Parameters", "Returns", "Raises"):
+        needed = section != "Parameters" or bool(record.inputs or record.params)
+        assert not needed or f"\n{section}\n{len(section) * '-'}\n" in doc, f"{section} are not said"
     assert doctest.DocTestParser().get_examples(doc) or record.name in EXAMPLE_ELSEWHERE
 
 
@@ -126,7 +130,7 @@ def test_categories_exist(record: Function) -> None:
 @every_function
 def test_call_knows_its_record(record: Function) -> None:
     assert getattr(record.call, "function", record) is record
-    assert repr(record) == f"<polyad function {record.name!r} of polyad>"
+    assert repr(record) == f"<polyad function {record.name!r} of {record.provider}>"
 
 
 # What a definition may say ----------------------------------------------------------------------------------------
