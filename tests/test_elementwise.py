@@ -19,6 +19,14 @@ from polyad.testing import assert_close, gradcheck, gradgradcheck
 INF, NAN = math.inf, math.nan
 
 
+@pytest.fixture
+def corrected(backend: Backend) -> Backend:
+    """Each backend that puts its library right where it differs from the standard."""
+    if backend.name == "strict":
+        pytest.skip("a backend without kernels of its own has its library's special cases")
+    return backend
+
+
 def is_same(got: Any, expected: Any) -> bool:
     """Whether two numbers are equal, the sign of zeros and NaN included."""
     if isinstance(expected, complex):
@@ -41,7 +49,7 @@ def check(call: Callable[..., ad.Tensor], *columns: list[Any], dtype: Any = ad.f
 
 
 @pytest.mark.parametrize("dtype", [ad.float32, ad.float64])
-def test_floor_divide_at_the_edges(backend: Backend, dtype: Any) -> None:
+def test_floor_divide_at_the_edges(corrected: Backend, dtype: Any) -> None:
     check(
         ad.floor_divide,
         [7.0, 2.0, 3.0],
@@ -62,7 +70,7 @@ def test_floor_divide_at_the_edges(backend: Backend, dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", [ad.float32, ad.float64])
-def test_remainder_has_the_sign_of_the_divisor(backend: Backend, dtype: Any) -> None:
+def test_remainder_has_the_sign_of_the_divisor(corrected: Backend, dtype: Any) -> None:
     check(
         ad.remainder,
         [5.0, 3.0, 2.0],
@@ -94,7 +102,7 @@ def test_fmod_of_large_integers_is_exact(backend: Backend) -> None:
     assert ad.fmod(ad.tensor([big, -big]), 2**61).tolist() == [3, -3]
 
 
-def test_integers_to_negative_powers(backend: Backend) -> None:
+def test_integers_to_negative_powers(corrected: Backend) -> None:
     base, exponent = ad.tensor([1, -1, -1, 2, -3, 0]), ad.tensor([-5, -3, -4, -1, -2, -1])
     assert (base**exponent).tolist() == [1, -1, 1, 0, 0, 0]
     for call in (lambda: base**-1, lambda: ad.power(base, -1), lambda: base.pow(-1)):
@@ -119,7 +127,7 @@ def test_power_at_the_edges(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("dtype", [ad.int8, ad.int64, ad.uint8])
-def test_shifts_beyond_the_width(backend: Backend, dtype: Any) -> None:
+def test_shifts_beyond_the_width(corrected: Backend, dtype: Any) -> None:
     bits = 8 * dtype.itemsize
     x = ad.tensor([1, 100, 3], dtype=dtype)
     assert ad.bitwise_left_shift(x, bits).tolist() == [0, 0, 0]
@@ -173,7 +181,7 @@ def test_round_to_decimals(backend: Backend) -> None:
     assert ad.round(ad.tensor([7, 8]), decimals=3).tolist() == [7, 8]
     assert ad.tensor([1.25, 1.75]).round(decimals=1).tolist() == pytest.approx([1.2, 1.8])
     with pytest.raises(OperandError, match=r"round: decimals must be an integer; got 0\.5"):
-        ad.round(ad.tensor([1.0]), decimals=0.5)
+        ad.round(ad.tensor([1.0]), decimals=0.5)  # type: ignore[arg-type]
 
 
 def test_numbers_beside_nan(backend: Backend) -> None:
@@ -269,7 +277,7 @@ def test_complex_numbers_as_in_c(backend: Backend, name: str) -> None:
         ("log", complex(INF, NAN), complex(INF, NAN)),
     ],
 )
-def test_complex_numbers_with_nan(backend: Backend, name: str, x: complex, expected: complex) -> None:
+def test_complex_numbers_with_nan(corrected: Backend, name: str, x: complex, expected: complex) -> None:
     got = getattr(ad, name)(ad.tensor([x], dtype=ad.complex128)).tolist()[0]
     for a, b in ((got.real, expected.real), (got.imag, expected.imag)):
         assert math.isnan(a) if math.isnan(b) else is_close(a, b), got
@@ -282,13 +290,13 @@ def test_complex_logarithm_of_infinity(backend: Backend, name: str) -> None:
             assert getattr(ad, name)(ad.tensor(z, dtype=ad.complex128)).item().real == INF, z
 
 
-def test_complex_sizes(backend: Backend) -> None:
+def test_complex_sizes(corrected: Backend) -> None:
     assert ad.abs(ad.tensor([complex(INF, NAN), complex(NAN, -INF), 3 + 4j])).tolist() == [INF, INF, 5.0]
     assert ad.sign(ad.tensor([complex(INF, 1), complex(0, -INF), 0j, 2j])).tolist() == [1, -1j, 0, 1j]
     check(ad.angle, [-1.0, math.pi], [-0.0, math.pi], [0.0, 0.0], [NAN, NAN])
 
 
-def test_expm1_of_complex_infinity(backend: Backend) -> None:
+def test_expm1_of_complex_infinity(corrected: Backend) -> None:
     x = [complex(INF, 0.0), complex(-INF, INF), complex(-INF, NAN), complex(-0.0, 0.0), complex(NAN, 0.0)]
     expected = [complex(INF, 0.0), complex(-1, 0.0), complex(-1, 0.0), 0j, complex(NAN, 0.0)]
     for got, wanted in zip(ad.expm1(ad.tensor(x, dtype=ad.complex128)).tolist(), expected, strict=True):
@@ -459,7 +467,7 @@ def test_masked_fill_keeps_what_is_not_filled(backend: Backend) -> None:
 # No warnings --------------------------------------------------------------------------------------------------
 
 
-def test_infinities_and_nan_come_silently(backend: Backend) -> None:
+def test_infinities_and_nan_come_silently(corrected: Backend) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         x = ad.tensor([0.0, -1.0, INF, 1e30], requires_grad=True)
@@ -478,7 +486,7 @@ def test_infinities_and_nan_come_silently(backend: Backend) -> None:
         assert z.item() == INF
 
 
-def test_numpys_settings_are_the_users(backend: Backend) -> None:
+def test_numpys_settings_are_the_users(corrected: Backend) -> None:
     before = np.geterr()
     x = ad.tensor([0.0], requires_grad=True)
     seen = []
@@ -492,7 +500,7 @@ def test_numpys_settings_are_the_users(backend: Backend) -> None:
     assert seen[0].item() == INF
 
 
-def test_quiet_kernels_in_many_threads(backend: Backend) -> None:
+def test_quiet_kernels_in_many_threads(corrected: Backend) -> None:
     # arrays so large that NumPy lets other threads run meanwhile, in the same function
     x = ad.linspace(-1.0, 1.0, 50_000)
     expected = ad.log(x).tolist()[-1]

@@ -258,7 +258,7 @@ def float_power(x1: Operand, x2: Operand, /) -> Tensor:
     --------
     >>> import polyad as ad
     >>> ad.float_power(ad.tensor([2, 3]), -1)
-    tensor([0.5000, 0.3333], dtype=float64)
+    tensor([0.5000, 0.3333], dtype=polyad.float64)
     """
     return power(_double(x1), _double(x2))  # type: ignore[no-any-return]
 
@@ -441,7 +441,7 @@ def cbrt(xp: XP, x: Tensor, /) -> Tensor:
     --------
     >>> import polyad as ad
     >>> ad.cbrt(ad.tensor([8.0, -27.0]))
-    tensor([ 2., -3.])
+    tensor([ 2.0000, -3.0000])
     """
     return xp.sign(x) * xp.abs(x) ** (1 / 3)  # type: ignore[no-any-return]
 
@@ -620,28 +620,57 @@ def addcdiv(x: Tensor, x1: Tensor, x2: Tensor, /, *, value: Operand = ONE) -> Te
 # Integers ----------------------------------------------------------------------------------------------------
 
 
-def _of_integers(name: str, words: str, result: str) -> Any:
-    def definition(x1: Operand, x2: Operand, /) -> Tensor:
-        pass
+_LONGEST: Final = 92
+"""The most divisions that Euclid's algorithm takes for numbers of 64 bits: neighbours in Fibonacci's sequence."""
 
-    definition.__name__ = name
-    definition.__module__ = __name__
-    definition.__doc__ = f"""{words}, never negative.
+
+@function(
+    takes="integer",
+    broadcasts=True,
+    standard=True,
+    differentiable=False,
+    samples=[
+        Sample((3, 1), (4,), domain="integers"),
+        Sample((2, 3), 4, domain="integers"),
+        Sample([4, -6, 0, 0], [6, 4, 5, 0], name="signs and zeros"),
+        Fails((2,), (2,), error=DTypeError, match="gcd takes integer arrays; got float"),
+    ],
+)
+def gcd(xp: XP, x1: Operand, x2: Operand, /) -> Tensor:
+    """Greatest common divisor, never negative.
 
     Examples
     --------
     >>> import polyad as ad
-    >>> ad.{name}(ad.tensor([4, -6, 0]), 6)
-    {result}
+    >>> ad.gcd(ad.tensor([4, -6, 0]), 6)
+    tensor([2, 6, 6])
     """
-    samples = [
+    a, b = xp.abs(x1 + 0 * x2), xp.abs(x2 + 0 * x1)
+    for _ in range(_LONGEST):
+        a, b = xp.where(b == 0, a, b), xp.where(b == 0, 0, xp.remainder(a, xp.where(b == 0, 1, b)))
+    return a  # type: ignore[no-any-return]
+
+
+@function(
+    takes="integer",
+    broadcasts=True,
+    standard=True,
+    differentiable=False,
+    samples=[
         Sample((3, 1), (4,), domain="integers"),
         Sample((2, 3), 4, domain="integers"),
         Sample([4, -6, 0, 0], [6, 4, 5, 0], name="signs and zeros"),
-        Fails((2,), (2,), error=DTypeError, match=f"{name} takes integer arrays; got float"),
-    ]
-    return function(takes="integer", broadcasts=True, standard=True, differentiable=False, samples=samples)(definition)
+        Fails((2,), (2,), error=DTypeError, match="lcm takes integer arrays; got float"),
+    ],
+)
+def lcm(xp: XP, x1: Operand, x2: Operand, /) -> Tensor:
+    """Least common multiple, never negative.
 
-
-gcd = _of_integers("gcd", "Greatest common divisor", "tensor([2, 6, 6])")
-lcm = _of_integers("lcm", "Least common multiple", "tensor([12,  6,  0])")
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.lcm(ad.tensor([4, -6, 0]), 6)
+    tensor([12,  6,  0])
+    """
+    common = xp.gcd(x1, x2)
+    return xp.where(common == 0, 0, abs(x1) // xp.where(common == 0, 1, common) * abs(x2))  # type: ignore[no-any-return]

@@ -114,8 +114,8 @@ def log10(x: Tensor, /) -> Tensor:
     Examples
     --------
     >>> import polyad as ad
-    >>> ad.log10(ad.tensor([1.0, 1000.0]))
-    tensor([0., 3.])
+    >>> ad.log10(ad.tensor([1.0, 50.0]))
+    tensor([0.0000, 1.6990])
     """
 
 
