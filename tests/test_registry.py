@@ -95,6 +95,7 @@ def test_is_documented_with_an_example(record: Function) -> None:
 EXAMPLE_ELSEWHERE = {
     "copy": "what copy_ writes, which has the example",
     **dict.fromkeys(("_add_along_axis", "_put_along_axis"), "polyad.scatter_add and scatter have them"),
+    "_ranked": "what quantile, which has the example, chooses from",
     "_sum_from_end": "what cumulative_sum, which has the example, has for a gradient",
     "to_device": "polyad.to has the example",
 }
@@ -112,7 +113,10 @@ def test_derivative_is_settled(record: Function) -> None:
             "masked_fill": ["mask"],
             "getitem": ["indices"],
             "setitem": ["indices"],
-            **dict.fromkeys(("index_scatter", "take", "take_along_axis", "_add_along_axis"), ["indices"]),
+            **{
+                n: ["indices"]
+                for n in ("index_scatter", "take", "take_along_axis", "_add_along_axis", "_put_along_axis")
+            },
             "linalg.pinv": ["rtol"],
             "random.log_gamma": ["drawn"],
         }

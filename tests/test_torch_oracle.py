@@ -335,6 +335,8 @@ ABSENT = {
     "cbrt": "there is only pow, which has no root of a negative number",
     "nonzero": "one array of indices there",
     **dict.fromkeys(("nanprod", "nanvar", "nanstd", "nanmax", "nanmin", "ptp"), "NumPy's alone"),
+    "median": "the lower of the two middle ones there",
+    "quantile": "its methods are NumPy's, with which it is compared",
     "aminmax": "of one axis there; min and max are compared",
     "vander": "its gradient fails in PyTorch, over a write in place",
     "pad": "its modes and the order of its widths are others; compared with NumPy",
@@ -342,7 +344,7 @@ ABSENT = {
     "unique_counts": "no derivative, another order of results",
     "unique_inverse": "no derivative, another order of results",
     "unique_all": "no derivative, another order of results",
-    **dict.fromkeys(("_add_along_axis", "_put_along_axis", "_sum_from_end"), OWN),
+    **dict.fromkeys(("_add_along_axis", "_put_along_axis", "_sum_from_end", "_ranked"), OWN),
     **dict.fromkeys(("linalg.adjugate", "random.gamma_slope", "random.log_gamma"), OWN),
     **dict.fromkeys(
         (

@@ -90,9 +90,10 @@ KERNELS = {
     "min": _extreme(np.minimum),
     "argmax": lambda x, axis=None, keepdims=False: x.argmax(axis, keepdims=keepdims),
     "argmin": lambda x, axis=None, keepdims=False: x.argmin(axis, keepdims=keepdims),
+    "_ranked": lambda x, ranks: np.partition(x, sorted(set(ranks)), -1)[..., list(ranks)],
     "all": _test(np.logical_and),
     "any": _test(np.logical_or),
 }
 
-QUIET = frozenset(["var", "std", "nanmean", "nanvar", "nanstd", "logsumexp", "logcumsumexp"])
+QUIET = frozenset(["var", "std", "median", "quantile", "nanmean", "nanvar", "nanstd", "logsumexp", "logcumsumexp"])
 """Functions that NumPy warns of at ordinary arguments, such as infinities."""

@@ -76,6 +76,7 @@ from .ops.manipulation import *
 from .ops.norms import *
 from .ops.placement import *
 from .ops.products import *
+from .ops.quantiles import *
 from .ops.random import *
 from .ops.reduction import *
 from .ops.reduction import all_, any_, max_, min_, sum_

@@ -27,6 +27,9 @@ def spread(function: Callable[..., Any]) -> Callable[..., Any]:
 REFERENCES = {
     "aminmax": lambda x, **params: (np.min(x, **params), np.max(x, **params)),
     "logsumexp": silent(scipy.special.logsumexp),
+    "_ranked": lambda x, ranks: np.sort(x, axis=-1)[..., list(ranks)],
+    "median": silent(np.median),
+    "quantile": silent(np.quantile),
     "nanmax": silent(np.nanmax),
     "nanmin": silent(np.nanmin),
     "nanmean": silent(np.nanmean),

@@ -27,6 +27,7 @@ from . import (
     manipulation,
     norms,
     products,
+    quantiles,
     reduction,
     repetition,
     rounding,
@@ -46,7 +47,7 @@ CHAPTERS = (
     *(conversion, creation),
     *(arithmetic, rounding, complex_parts, exponential, trigonometry, comparison, bits, selection),
     *(manipulation, repetition, joining, diagonals, indexing, scatter),
-    *(reduction, statistics, cumulative, sorting, sets),
+    *(reduction, statistics, cumulative, sorting, quantiles, sets),
     *(products, decompositions, solvers, norms, fft, transfer, gamma_paths),
     *(data_types, interchange),
 )
