@@ -30,6 +30,7 @@ WITHOUT_FAILURE = {
     **dict.fromkeys(("clone", "conj", "detach", "logical_not", "nonzero", "isin", "isreal"), ANY_ARRAY),
     **dict.fromkeys(("unique_values", "unique_counts", "unique_inverse", "unique_all"), ANY_ARRAY),
     "_put_along_axis": "scatter and put_along_axis check their arguments; test_functions of scatter",
+    "_masked_scatter": "masked_scatter checks its arguments; test_scatter",
     **dict.fromkeys(("getitem", "slice_view", "setitem", "index_scatter"), BY_KEY),
 }
 
@@ -95,6 +96,8 @@ def test_is_documented_with_an_example(record: Function) -> None:
 EXAMPLE_ELSEWHERE = {
     "copy": "what copy_ writes, which has the example",
     **dict.fromkeys(("_add_along_axis", "_put_along_axis"), "polyad.scatter_add and scatter have them"),
+    **dict.fromkeys(("_extreme_along_axis", "_multiply_along_axis"), "polyad.scatter_reduce has it"),
+    "_masked_scatter": "polyad.masked_scatter has it",
     "_ranked": "what quantile, which has the example, chooses from",
     "_sum_from_end": "what cumulative_sum, which has the example, has for a gradient",
     "to_device": "polyad.to has the example",
@@ -115,7 +118,11 @@ def test_derivative_is_settled(record: Function) -> None:
             "setitem": ["indices"],
             **{
                 n: ["indices"]
-                for n in ("index_scatter", "take", "take_along_axis", "_add_along_axis", "_put_along_axis")
+                for n in ("index_scatter", "take", "take_along_axis")
+            },
+            **{
+                f"_{n}_along_axis": ["indices"]
+                for n in ("add", "put", "extreme", "multiply")
             },
             "linalg.pinv": ["rtol"],
             "random.log_gamma": ["drawn"],

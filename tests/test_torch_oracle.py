@@ -184,7 +184,7 @@ ORACLE: dict[str, Callable[..., Any]] = {
         *("bitwise_left_shift", "bitwise_right_shift", "minimum", "fmax", "fmin", "matmul", "inner", "outer", "kron"),
         *("logdet", "clone", "detach", "lerp", "where", "isclose", "nan_to_num", "reshape", "block_diag", "msort"),
         *("addmm", "addmv", "baddbmm", "addbmm", "diag_embed", "mv", "dot", "bmm", "ger", "cdist"),
-        *("logit", "sgn", "erf", "erfc", "erfinv", "trapezoid", "bucketize", "polar", "complex", "cosine_similarity"),
+        *("logit", "sgn", "erf", "erfc", "erfinv", "trapezoid", "cumulative_trapezoid", "bucketize", "polar", "complex", "cosine_similarity"),
         power="pow",
         pow="pow",
         sign="sgn",
@@ -336,6 +336,8 @@ ABSENT = {
     "nonzero": "one array of indices there",
     **dict.fromkeys(("nanprod", "nanvar", "nanstd", "nanmax", "nanmin", "ptp"), "NumPy's alone"),
     "median": "the lower of the two middle ones there",
+    "interp": "NumPy's alone",
+    "convolve": "NumPy's alone",
     "quantile": "its methods are NumPy's, with which it is compared",
     "aminmax": "of one axis there; min and max are compared",
     "vander": "its gradient fails in PyTorch, over a write in place",
@@ -345,6 +347,7 @@ ABSENT = {
     "unique_inverse": "no derivative, another order of results",
     "unique_all": "no derivative, another order of results",
     **dict.fromkeys(("_add_along_axis", "_put_along_axis", "_sum_from_end", "_ranked"), OWN),
+    **dict.fromkeys(("_extreme_along_axis", "_multiply_along_axis", "_masked_scatter"), OWN),
     **dict.fromkeys(("linalg.adjugate", "random.gamma_slope", "random.log_gamma"), OWN),
     **dict.fromkeys(
         (

@@ -15,6 +15,7 @@ import numpy as np
 from jax import lax
 
 from polyad.keys import ARRAY, Key, Slice
+from polyad.ops.scatter import places
 
 Form = tuple[Any, ...]
 INT = "int"
@@ -159,7 +160,24 @@ def _zeros(shape: tuple[int, ...], dtype: Any) -> Any:
     return jnp.zeros(shape, dtype)
 
 
+@partial(jax.jit, static_argnames=("axis", "largest", "include_self"))
+def _extreme_along_axis(x: Any, source: Any, indices: Any, *, axis: int, largest: bool, include_self: bool) -> Any:
+    at, source = places(jnp, indices, axis, x.shape), source.reshape(-1)
+    flat = x.reshape(-1) if include_self else x.reshape(-1).at[at].set(source)
+    found = flat.at[at].max(source) if largest else flat.at[at].min(source)
+    return found.reshape(x.shape)
+
+
+@partial(jax.jit, static_argnames=("axis", "include_self"))
+def _multiply_along_axis(x: Any, source: Any, indices: Any, *, axis: int, include_self: bool) -> Any:
+    at = places(jnp, indices, axis, x.shape)
+    flat = x.reshape(-1) if include_self else x.reshape(-1).at[at].set(1)
+    return flat.at[at].multiply(source.reshape(-1)).reshape(x.shape)
+
+
 KERNELS = {
+    "_extreme_along_axis": _extreme_along_axis,
+    "_multiply_along_axis": _multiply_along_axis,
     "getitem": getitem,
     "slice_view": lambda x, *, key: getitem(x, key=key),
     "setitem": setitem,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from polyad.keys import ARRAY, Key, Slice, plain_key, python_key
+from polyad.ops.scatter import places
 
 __all__ = ["KERNELS", "setitem_into"]
 
@@ -95,7 +96,29 @@ def _add_rows(g: Any, rows: Any, n: int) -> Any:
     return out
 
 
+def _extreme_along_axis(x: Any, source: Any, indices: Any, axis: int, largest: bool, include_self: bool) -> Any:
+    return _reduced(
+        np.maximum if largest else np.minimum, x, source, indices, axis, None if include_self else source.reshape(-1)
+    )
+
+
+def _multiply_along_axis(x: Any, source: Any, indices: Any, axis: int, include_self: bool) -> Any:
+    return _reduced(np.multiply, x, source, indices, axis, None if include_self else 1)
+
+
+def _reduced(ufunc: Any, x: Any, source: Any, indices: Any, axis: int, first: Any) -> Any:
+    """``x`` with elements of a source joined to it at indices along an axis, after they were set to ``first``."""
+    out, at = np.array(x, order="C"), places(np, indices, axis, x.shape)
+    flat, source = out.reshape(-1), source.reshape(-1)
+    if first is not None:
+        flat[at] = first
+    ufunc.at(flat, at, source)
+    return out
+
+
 KERNELS = {
+    "_extreme_along_axis": _extreme_along_axis,
+    "_multiply_along_axis": _multiply_along_axis,
     "slice_view": _slice_view,
     "getitem": _getitem,
     "setitem": _setitem,

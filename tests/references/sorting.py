@@ -32,12 +32,6 @@ def add_along_axis(g: np.ndarray, indices: np.ndarray, axis: int, shape: Any) ->
     return out
 
 
-def put_along_axis(x: np.ndarray, values: np.ndarray, indices: np.ndarray, axis: int) -> np.ndarray:
-    x = x.copy()
-    np.put_along_axis(x, indices, values, axis)
-    return x
-
-
 def unique_all(x: np.ndarray) -> Any:
     values, first, inverse, counts = np.unique(x, True, True, True, equal_nan=False)
     return values, first, inverse.reshape(x.shape), counts
@@ -45,7 +39,6 @@ def unique_all(x: np.ndarray) -> Any:
 
 REFERENCES = {
     "_add_along_axis": add_along_axis,
-    "_put_along_axis": put_along_axis,
     "argsort": argsort,
     "kthvalue": kthvalue,
     "msort": lambda x: np.sort(x, axis=0),

@@ -7,14 +7,18 @@ in the flattened array. PyTorch's functions take the dimension before the index,
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
+from .. import views
 from ..careful import SCALARS
 from ..dispatch import facade, function
 from ..errors import ArgumentError, DTypeError, IndexOutOfRangeError, OperandError, ShapeError
-from ..function import FUNCTIONS, XP, Fails, Sample
+from ..function import FUNCTIONS, TENSORS, XP, Fails, Sample
+from ..grad_mode import recording
 from ..keys import ARRAY, Key, Slice
+from ..operators import require_like
 from ..tensor import Tensor
+from ..views import node_of, raw
 from .arguments import Shape, normalize_axis
 from .conversion import value_for
 from .indexing import check_range
@@ -29,9 +33,11 @@ __all__ = [
     "index_select",
     "masked_scatter",
     "masked_select",
+    "put",
     "put_along_axis",
     "scatter",
     "scatter_add",
+    "scatter_reduce",
     "take",
     "take_along_axis",
 ]
@@ -161,12 +167,13 @@ def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
 
 def places(xp: Any, indices: Any, axis: int, shape: Shape) -> Any:
     """Where elements that ``indices`` name along one axis stand in the flattened array of ``shape``."""
-    n, ndim = shape[axis], len(shape)
+    n, indices = shape[axis], xp.astype(indices, xp.int64)
     found = xp.where(indices < 0, indices + n, indices) * math.prod(shape[axis + 1 :])
-    for d in range(ndim):
-        if d != axis:
-            counted = xp.arange(indices.shape[d], dtype=indices.dtype) * math.prod(shape[d + 1 :])
-            found = found + xp.reshape(counted, tuple(indices.shape[d] if i == d else 1 for i in range(ndim)))
+    for d in range(len(shape)):
+        if d != axis:  # counted from an index, not by arange, so that it is on the device where that is
+            line = indices[tuple(slice(None) if i == d else slice(0, 1) for i in range(len(shape)))]
+            counted = xp.cumulative_sum(xp.ones_like(line), axis=d) - 1
+            found = found + counted * math.prod(shape[d + 1 :])
     return xp.reshape(found, (-1,))
 
 
@@ -185,13 +192,22 @@ def _along(name: str) -> Any:
     return check
 
 
+def picked(xp: Any, x: Any, indices: Any, axis: int) -> Any:
+    """Elements at indices along an axis, which in other dimensions may be shorter than ``x``: read from the start."""
+    if any(d != axis and n != m for d, (n, m) in enumerate(zip(indices.shape, x.shape, strict=True))):
+        x = x[tuple(slice(0, x.shape[d] if d == axis else n) for d, n in enumerate(indices.shape))]
+    return xp.take_along_axis(x, indices, axis=axis)
+
+
 @function(
     name="_add_along_axis",
     takes="numeric",
+    wide=True,
     promotes=(0,),
-    g=lambda g, xp, indices, axis: xp.take_along_axis(g, indices, axis=axis),
+    g=lambda g, xp, indices, axis: picked(xp, g, indices, axis),
     samples=[
         Sample((2, 2), [[0, 0], [1, 2]], axis=1, shape=(2, 3), name="twice in one place"),
+        Sample((1, 2), [[0, 0]], axis=1, shape=(2, 3), name="fewer rows"),
         Sample((1, 2), [[0, -1]], axis=0, shape=(3, 2)),
     ],
 )
@@ -304,26 +320,39 @@ def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
     axis = normalize_axis("gather", dim, x.ndim)
     index = _indices("gather", x, index, axis)
     _along("gather")(x.shape, index.shape, axis=axis)
-    within = tuple(slice(None) if d == axis else slice(0, n) for d, n in enumerate(index.shape))
-    return _take_along_axis(x[within], index, axis=axis)  # type: ignore[no-any-return]
+    return picked(TENSORS, x, index, axis)  # type: ignore[no-any-return]
 
 
 # Writing, out of place ------------------------------------------------------------------------------------------
 
 
+def _written(xp: Any, x: Any, values: Any, indices: Any, axis: int) -> Any:
+    """``x`` with values, or one number, at indices along an axis."""
+    if hasattr(values, "shape"):
+        values = xp.reshape(values, (-1,))
+    flat = xp.setitem(xp.reshape(x, (-1,)), values, places(xp, indices, axis, x.shape), key=(ARRAY,))
+    return xp.reshape(flat, x.shape)
+
+
+def _kept(g: Any, xp: Any, indices: Any, axis: int) -> Any:
+    """The gradient of what was not written over."""
+    return xp._put_along_axis(g, xp.zeros_like(indices, dtype=g.dtype), indices, axis=axis)
+
+
 @function(
     name="_put_along_axis",
     promotes=(0, 1),
+    x=_kept,
+    values=lambda g, xp, indices, axis: picked(xp, g, indices, axis),
     samples=[
         Sample((2, 3), (2, 1), [[2], [0]], axis=1),
         Sample((3, 2), (1, 2), [[0, -1]], axis=0),
+        Sample((2, 3), (1, 2), [[2, 0]], axis=1, name="fewer rows"),
     ],
 )
 def _put_along(xp: XP, x: Tensor, values: Tensor, indices: Tensor, /, *, axis: int) -> Tensor:
     """``x`` with values written at indices along an axis; see `scatter`."""
-    at, values = places(xp, indices, axis, x.shape), xp.broadcast_to(values, indices.shape)
-    flat = xp.setitem(xp.reshape(x, (-1,)), xp.reshape(values, (-1,)), at, key=(ARRAY,))
-    return xp.reshape(flat, x.shape)  # type: ignore[no-any-return]
+    return _written(xp, x, values, indices, axis)  # type: ignore[no-any-return]
 
 
 def _scattered(name: str, x: Tensor, dim: int, index: Tensor, source: Any) -> tuple[int, Tensor, Tensor]:
@@ -441,6 +470,161 @@ def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor | float) -> Tens
     """
     axis, index, src = _scattered("scatter_add", x, dim, index, src)
     return x + _add_along_axis(src, index, axis=axis, shape=x.shape)  # type: ignore[no-any-return]
+
+
+# Reducing -------------------------------------------------------------------------------------------------------
+
+
+def _by_place(xp: Any, values: Any, at: Any, flat: Any, combine: Any) -> tuple[Any, Any]:
+    """For each place in a flat array the values there combined, and whether there are any.
+
+    Sorted by place, the values of one place are a run. In each run prefixes are combined by doubling (Hillis and
+    Steele, 1986), so that the result, at the run's end, has derivatives of any order.
+    """
+    order = xp.argsort(at)
+    ranked, values = xp.take(at, order, axis=0), xp.take(values, order, axis=0)
+    step, n = 1, values.shape[0]
+    while step < n:
+        together = xp.where(ranked[step:] == ranked[:-step], combine(values[:-step], values[step:]), values[step:])
+        values = xp.concat([values[:step], together], axis=0)
+        step *= 2
+    every = xp.cumulative_sum(xp.ones_like(flat, dtype=at.dtype), axis=0) - 1
+    end = xp.searchsorted(ranked, every, side="right")
+    end = xp.where(end > 0, end - 1, 0)
+    return xp.take(values, end, axis=0), xp.take(ranked, end, axis=0) == every
+
+
+def _hits(xp: Any, x: Any, source: Any, indices: Any, out: Any, axis: int, include_self: bool) -> tuple[Any, Any, Any]:
+    """Which elements of ``x`` and of the source an extreme is equal to, and among how many it is shared."""
+    mine, theirs = x == out, source == picked(xp, out, indices, axis)
+    add = {"axis": axis, "shape": x.shape}
+    if not include_self:
+        mine = mine & (xp._add_along_axis(xp.ones_like(indices), indices, **add) == 0)
+    count = xp.astype(mine, indices.dtype) + xp._add_along_axis(xp.astype(theirs, indices.dtype), indices, **add)
+    return mine, theirs, xp.where(count == 0, 1, count)
+
+
+def _of_x(g: Any, xp: Any, x: Any, source: Any, indices: Any, out: Any, axis: int, include_self: bool) -> Any:
+    mine, _, count = _hits(xp, x, source, indices, out, axis, include_self)
+    return xp.where(mine, g / xp.astype(count, g.dtype), 0)
+
+
+def _of_source(g: Any, xp: Any, x: Any, source: Any, indices: Any, out: Any, axis: int, include_self: bool) -> Any:
+    _, theirs, count = _hits(xp, x, source, indices, out, axis, include_self)
+    return xp.where(theirs, picked(xp, g / xp.astype(count, g.dtype), indices, axis), 0)
+
+
+_REDUCED: Final = [
+    Sample((2, 3), (2, 4), [[0, 0, 2, 0], [1, 1, 1, 1]], axis=1, include_self=True),
+    Sample((3, 2), (2, 2), [[0, -1], [0, 0]], axis=0, include_self=False),
+    Sample((2, 3), (1, 2), [[2, 2]], axis=1, include_self=False, name="fewer rows"),
+]
+
+
+@function(
+    name="_extreme_along_axis",
+    takes="real",
+    promotes=(0, 1),
+    x=_of_x,
+    source=_of_source,
+    samples=[Sample(*s.arrays, largest=n % 2 == 0, name=s.name, **s.params) for n, s in enumerate(_REDUCED)],
+)
+def _extreme_along_axis(
+    xp: XP, x: Tensor, source: Tensor, indices: Tensor, /, *, axis: int, largest: bool, include_self: bool
+) -> Tensor:
+    """The largest or smallest of what is at indices along an axis; see `scatter_reduce`."""
+    if not math.prod(indices.shape):
+        return xp.positive(x)  # type: ignore[no-any-return]
+    choose = xp.maximum if largest else xp.minimum
+    flat = xp.reshape(x, (-1,))
+    found, there = _by_place(xp, xp.reshape(source, (-1,)), places(xp, indices, axis, x.shape), flat, choose)
+    found = xp.where(there, choose(flat, found) if include_self else found, flat)
+    return xp.reshape(found, x.shape)  # type: ignore[no-any-return]
+
+
+@function(
+    name="_multiply_along_axis",
+    takes="numeric",
+    wide=True,
+    promotes=(0, 1),
+    samples=[
+        *_REDUCED,
+        Sample([2.0, 3.0], [0.0, 5.0, 0.0, 7.0], [0, 0, 1, 1], axis=0, include_self=True, name="0"),
+    ],
+)
+def _multiply_along_axis(
+    xp: XP, x: Tensor, source: Tensor, indices: Tensor, /, *, axis: int, include_self: bool
+) -> Tensor:
+    """The product of what is at indices along an axis; see `scatter_reduce`."""
+    if not math.prod(indices.shape):
+        return xp.positive(x)  # type: ignore[no-any-return]
+    flat = xp.reshape(x, (-1,))
+    at = places(xp, indices, axis, x.shape)
+    found, there = _by_place(xp, xp.reshape(source, (-1,)), at, flat, lambda a, b: a * b)
+    found = xp.where(there, flat * found if include_self else found, flat)
+    return xp.reshape(found, x.shape)  # type: ignore[no-any-return]
+
+
+_REDUCTIONS: Final = ("sum", "prod", "mean", "amax", "amin")
+
+
+def scatter_reduce(
+    x: Tensor, dim: int, index: Tensor, src: Tensor | float, reduce: str, *, include_self: bool = True
+) -> Tensor:
+    """``x`` with elements of ``src`` at indices along a dimension, and those at the same place, reduced to one.
+
+    Parameters
+    ----------
+    x, dim, index, src
+        As for `scatter`.
+    reduce : {"sum", "prod", "mean", "amax", "amin"}
+        Of equal ones that are largest or smallest each has the same part of the gradient.
+    include_self : bool
+        Whether the element of ``x`` itself takes part, where there are others.
+
+    Returns
+    -------
+    Tensor
+        Of the shape of ``x``.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such reduction.
+    ShapeError
+        If shapes do not fit.
+    DTypeError
+        If ``src`` is of another type.
+    IndexOutOfRangeError
+        If an index is out of range.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> x, i = ad.ones(3), ad.tensor([0, 0, 2])
+    >>> ad.scatter_reduce(x, 0, i, ad.tensor([2.0, 3.0, 4.0]), "prod")
+    tensor([6., 1., 4.])
+    """
+    if reduce not in _REDUCTIONS:
+        raise ArgumentError(f"scatter_reduce: reduce is one of {', '.join(_REDUCTIONS)}; got {reduce!r}")
+    axis, index, src = _scattered("scatter_reduce", x, dim, index, src)
+    if reduce == "prod":
+        return _multiply_along_axis(x, src, index, axis=axis, include_self=bool(include_self))  # type: ignore[no-any-return]
+    if reduce in ("amax", "amin"):
+        largest = reduce == "amax"
+        return _extreme_along_axis(x, src, index, axis=axis, largest=largest, include_self=bool(include_self))  # type: ignore[no-any-return]
+    where = FUNCTIONS["where"].call
+    count = _add_along_axis(FUNCTIONS["ones_like"].call(index), index, axis=axis, shape=x.shape)
+    base = x if include_self else where(count > 0, 0, x)
+    total = base + _add_along_axis(src, index, axis=axis, shape=x.shape)
+    if reduce == "sum":
+        return total  # type: ignore[no-any-return]
+    count = count + 1 if include_self else where(count > 0, count, 1)
+    divide = FUNCTIONS["divide" if x.dtype.is_differentiable else "floor_divide"].call
+    return divide(total, FUNCTIONS["astype"].call(count, x.dtype))  # type: ignore[no-any-return]
+
+
+# Along one axis, the same beside it ---------------------------------------------------------------------------
 
 
 def _selected(name: str, x: Tensor, dim: int, index: Tensor) -> tuple[int, Tensor]:
@@ -629,14 +813,100 @@ def masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     >>> ad.masked_scatter(x, ad.tensor([True, False, True]), ad.tensor([1.0, 2.0]))
     tensor([1., 0., 2.])
     """
-    out = FUNCTIONS["clone"].call(x)
     mask = _mask("masked_scatter", x, mask)
-    count = int(FUNCTIONS["sum"].call(mask))
-    flat = FUNCTIONS["reshape"].call(source, (-1,))
-    if len(flat) < count:
-        raise ShapeError(f"masked_scatter: the mask selects {count} elements, and the source has {len(flat)}")
-    out[mask] = flat[:count]
-    return out  # type: ignore[no-any-return]
+    if not isinstance(source, Tensor) or source.dtype is not x.dtype:
+        got = source.dtype.name if isinstance(source, Tensor) else type(source).__name__
+        raise DTypeError(f"masked_scatter: expected a source of {x.dtype.name}; got {got}")
+    if source.numel() < mask.numel():  # otherwise there are enough, whatever the mask
+        count = int(FUNCTIONS["sum"].call(mask))
+        if source.numel() < count:
+            raise ShapeError(f"masked_scatter: the mask selects {count} elements, and the source has {source.numel()}")
+    return _masked_scatter(x, mask, source)  # type: ignore[no-any-return]
+
+
+@function(
+    name="_masked_scatter",
+    promotes=(0, 2),
+    samples=[
+        Sample((3,), [True, False, True], (2,)),
+        Sample((2, 2), [[True, False], [True, True]], (5,)),
+        Sample((3,), [False, False, False], (0,), name="nothing"),
+    ],
+)
+def _masked_scatter(xp: XP, x: Tensor, mask: Tensor, source: Tensor, /) -> Tensor:
+    """``x`` with elements of ``source`` where a mask holds; see `masked_scatter`."""
+    if not math.prod(source.shape):
+        return xp.positive(x)  # type: ignore[no-any-return]
+    chosen = xp.reshape(mask, (-1,))
+    number = xp.cumulative_sum(xp.astype(chosen, xp.int64), axis=0) - 1
+    found = xp.take(xp.reshape(source, (-1,)), xp.where(chosen, number, 0), axis=0)
+    return xp.where(mask, xp.reshape(found, x.shape), x)  # type: ignore[no-any-return]
+
+
+def put(x: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    """``x`` with elements of ``source`` at indices into the flattened array, or added there.
+
+    NumPy's function of this name writes into its array, as the method ``put_`` does.
+
+    Parameters
+    ----------
+    x : Tensor
+    index : Tensor
+        Of integers.
+    source : Tensor
+        Of the type of ``x``, with as many elements as ``index``.
+    accumulate : bool
+        Whether to add, rather than to replace.
+
+    Returns
+    -------
+    Tensor
+        Of the shape of ``x``.
+
+    Raises
+    ------
+    ShapeError
+        If there are more indices than elements, or fewer.
+    IndexOutOfRangeError
+        If an index is out of range.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.put(ad.zeros(2, 2), ad.tensor([1, 2]), ad.tensor([5.0, 6.0]))
+    tensor([[0., 5.],
+            [6., 0.]])
+    """
+    reshape = FUNCTIONS["reshape"].call
+    flat, index, source = (reshape(t, (-1,)) for t in (x, index, source))
+    write = index_add if accumulate else index_copy
+    return reshape(write(flat, 0, index, source), x.shape)  # type: ignore[no-any-return]
+
+
+# In place -------------------------------------------------------------------------------------------------------
+
+
+def _writing(compute: Any) -> Any:
+    """Make the method that writes a function's result into its first operand."""
+    name = f"{compute.__name__}_"
+
+    def method(self: Tensor, *args: Any, **params: Any) -> Tensor:
+        views.check_write(self, name)
+        # what rules keep of the operand outlives the write
+        before = FUNCTIONS["clone"].call(self) if recording() and node_of(self) is not None else self
+        result = compute(before, *args, **params)
+        require_like(name, self, result)
+        views.write(self, raw(result), node_of(result), name)
+        return self
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"Write the result of `polyad.{compute.__name__}` into the tensor, in place; returns the tensor."
+    return method
+
+
+def _in_place() -> dict[str, Any]:
+    written = (scatter, scatter_add, scatter_reduce, index_add, index_copy, index_fill, masked_scatter, put)
+    return {f"{f.__name__}_": _writing(f) for f in written}
 
 
 def argwhere(x: Tensor) -> Tensor:
@@ -688,3 +958,7 @@ def flatnonzero(x: Tensor) -> Tensor:
     tensor([1, 2])
     """
     return FUNCTIONS["nonzero"].call(FUNCTIONS["reshape"].call(x, (-1,)))[0]  # type: ignore[no-any-return]
+
+
+METHODS: Final = {**{name: globals()[name] for name in __all__}, **_in_place()}
+"""What tensors have of these functions."""
