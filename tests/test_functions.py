@@ -43,6 +43,8 @@ DTYPES = [
     *(ad.float16, ad.float32, ad.float64, ad.complex64, ad.complex128),
 ]
 
+FEW = [ad.bool, ad.int8, ad.float16, ad.complex64]
+
 
 def typical(record: Function) -> Sample:
     """The first sample that works."""
@@ -52,7 +54,8 @@ def typical(record: Function) -> Sample:
 @pytest.mark.parametrize("record", RECORDS, ids=lambda f: f.name)
 def test_result_type(backend: Backend, record: Function) -> None:
     sample = typical(record)
-    for dtype in DTYPES:
+    # the others are those of test_sample; where each is compiled, one of a kind will do
+    for dtype in FEW if backend.name == "jax" else DTYPES:
         if record.name.startswith("linalg.eig") and dtype is ad.float16:
             continue  # LAPACK has no half precision
         if dtype not in backend.dtypes:
