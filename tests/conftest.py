@@ -45,6 +45,20 @@ def chosen_backends() -> list[str]:
     return names
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, where backends are named and NumPy is not, the tests that have nothing to do with a backend.
+
+    They run beside NumPy's, once for each Python, and not once more for each backend.
+    """
+    names = chosen_backends()
+    if "numpy" in names:
+        return
+    kept = [i for i in items if "loaded_backend" in getattr(i, "fixturenames", ()) or any(n in i.nodeid for n in names)]
+    taken = set(kept)
+    config.hook.pytest_deselected(items=[i for i in items if i not in taken])
+    items[:] = kept
+
+
 @pytest.fixture(scope="session", params=chosen_backends())
 def loaded_backend(request: pytest.FixtureRequest) -> Backend:
     """Each backend in turn; the test is skipped, with the reason, where one cannot be had."""
