@@ -61,6 +61,7 @@ from .namespace import API_VERSION, NamespaceInfo
 from .ops.arithmetic import *
 from .ops.arithmetic import abs_
 from .ops.bits import *
+from .ops.calculus import *
 from .ops.comparison import *
 from .ops.complex_parts import *
 from .ops.conversion import *

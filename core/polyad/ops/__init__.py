@@ -10,6 +10,7 @@ from ..function import FUNCTIONS, Function
 from . import (
     arithmetic,
     bits,
+    calculus,
     comparison,
     complex_parts,
     conversion,
@@ -47,7 +48,7 @@ CHAPTERS = (
     *(conversion, creation),
     *(arithmetic, rounding, complex_parts, exponential, trigonometry, comparison, bits, selection),
     *(manipulation, repetition, joining, diagonals, indexing, scatter),
-    *(reduction, statistics, cumulative, sorting, quantiles, sets),
+    *(reduction, statistics, cumulative, sorting, quantiles, sets, calculus),
     *(products, decompositions, solvers, norms, fft, transfer, gamma_paths),
     *(data_types, interchange),
 )

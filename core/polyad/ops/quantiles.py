@@ -391,7 +391,8 @@ def _interpolated(ordered: Tensor, n: Tensor, q: float, method: str) -> Tensor:
     if method == "higher":
         return where(above, second, first)
     part = 0.5 if method == "midpoint" else astype(at - low, ordered.dtype)
-    return where(above, first + (second - first) * part, first)
+    gap = where(above, second, 0) - where(above, first, 0)
+    return first + gap * part
 
 
 def nanpercentile(
