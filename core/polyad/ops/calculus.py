@@ -65,11 +65,13 @@ def _integrals(name: str) -> list[Sample]:
 def _trapezoids(y: Any, x: Any, dx: Any, axis: int) -> Any:
     """The area between each place and the next."""
     n = y.shape[axis]
-    heights = cut(y, axis, 1) + cut(y, axis, 0, max(n - 1, 0))
+    if not n:
+        return y
+    heights = cut(y, axis, 1) + cut(y, axis, 0, n - 1)
     if x is None:
         return heights * (dx / 2)
     along = 0 if len(x.shape) == 1 else axis
-    steps = cut(x, along, 1) - cut(x, along, 0, max(n - 1, 0))
+    steps = cut(x, along, 1) - cut(x, along, 0, n - 1)
     return _at(steps, axis, len(y.shape)) * heights * 0.5
 
 
