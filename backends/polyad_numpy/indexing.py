@@ -120,6 +120,7 @@ KERNELS = {
     "_extreme_along_axis": _extreme_along_axis,
     "_multiply_along_axis": _multiply_along_axis,
     "slice_view": _slice_view,
+    "take": lambda x, indices, axis: x.take(indices, axis),
     "getitem": _getitem,
     "setitem": _setitem,
     "index_scatter": _index_scatter,

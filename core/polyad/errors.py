@@ -15,6 +15,7 @@ __all__ = [
     "DeviceError",
     "IndexOutOfRangeError",
     "LinAlgError",
+    "MaskError",
     "OperandError",
     "PluginError",
     "PluginNotInstalledError",
@@ -40,6 +41,10 @@ class ShapeError(PolyadError, ValueError):
 
 class DTypeError(PolyadError, TypeError):
     """A data type that the function or the backend does not take."""
+
+
+class MaskError(ShapeError, IndexError):
+    """A mask that does not have the shape of the dimensions it stands for."""
 
 
 class LinAlgError(PolyadError, ValueError):

@@ -15,8 +15,8 @@ from ..calls import aliasing
 from ..careful import SCALARS, broadcast_shapes
 from ..dispatch import function
 from ..dtypes import int64
-from ..errors import DeviceError, DTypeError, IndexOutOfRangeError, OperandError, ShapeError
-from ..function import FUNCTIONS, XP, Sample
+from ..errors import ArgumentError, DeviceError, DTypeError, IndexOutOfRangeError, MaskError, OperandError, ShapeError
+from ..function import FUNCTIONS, XP, Fails, Sample
 from ..grad_mode import recording
 from ..graph import Node, Version, guard, next_sequence
 from ..keys import ARRAY, Key, Slice
@@ -100,7 +100,7 @@ def parse(name: str, x: Tensor, index: Any) -> tuple[Tensor, Key, list[Tensor]]:
         If a number, or an index array whose values are known here, is out of range; or there are too many.
     DTypeError
         If an index array is neither of integers nor a mask.
-    ShapeError
+    MaskError
         If a mask does not fit the dimensions that it covers.
     """
     entries = [
@@ -217,7 +217,7 @@ def _mask(name: str, mask: Tensor, shape: tuple[int, ...], dim: int) -> list[Ten
     """A mask as the integer arrays of where it is true."""
     covered = shape[dim : dim + mask.ndim]
     if mask.shape != covered:
-        raise ShapeError(
+        raise MaskError(
             f"{name}: a mask of shape {mask.shape} does not fit dimensions {dim} to {dim + mask.ndim - 1} of shape "
             f"{shape}; it must have shape {covered}"
         )
@@ -354,13 +354,24 @@ def index_scatter(xp: XP, g: Tensor, /, *indices: Tensor, key: Key, shape: tuple
     return brackets.add(xp, g, indices, key, shape)  # type: ignore[no-any-return]
 
 
+def _has_indices(shape: tuple[int, ...]) -> dict[str, Any]:
+    if not shape:
+        raise ArgumentError("nonzero: a tensor of no dimensions has no indices; write bool(x), or x.reshape(1)")
+    return {}
+
+
 @function(
     differentiable=False,
     prepare=False,
     outputs=0,
     gives="int64",
     standard=True,
-    samples=[Sample([[0.0, 1.0], [2.0, 0.0]]), Sample((2, 3), domain="bools")],
+    check=_has_indices,
+    samples=[
+        Sample([[0.0, 1.0], [2.0, 0.0]]),
+        Sample((2, 3), domain="bools"),
+        Fails((), error=ArgumentError, match="nonzero: a tensor of no dimensions has no indices"),
+    ],
 )
 def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:
     """Indices of the elements other than 0: for each dimension an int64 tensor, in row-major order.

@@ -48,8 +48,8 @@ def _key(shape: Shape, axis: int) -> Key:
     return (*(Slice(0, n, 1) for n in shape[:axis]), ARRAY)
 
 
-def _indices(name: str, x: Tensor, index: Any, axis: int) -> Tensor:
-    """An index array, of integers within the axis: checked where its values can be read without waiting."""
+def _integers(name: str, index: Any) -> Tensor:
+    """An index array, of integers."""
     if not isinstance(index, Tensor):
         raise OperandError(
             f"{name}: the index is a {type(index).__name__}, {index!r:.40}; expected a tensor of integers: write "
@@ -57,6 +57,12 @@ def _indices(name: str, x: Tensor, index: Any, axis: int) -> Tensor:
         )
     if "integer" not in index.dtype.kind:
         raise DTypeError(f"{name}: an index is of integers; got {index.dtype.name}; write index.astype(polyad.int64)")
+    return index
+
+
+def _indices(name: str, x: Tensor, index: Any, axis: int) -> Tensor:
+    """An index array, of integers within the axis: checked where its values can be read without waiting."""
+    index = _integers(name, index)
     check_range(name, index, x.shape, axis)
     return index
 
@@ -127,10 +133,16 @@ def take(x: Tensor, indices: Tensor, /, *, axis: int | None = None) -> Tensor:
     >>> ad.take(ad.tensor([1.0, 2.0, 3.0]), ad.tensor([2, 0]))
     tensor([3., 1.])
     """
-    if isinstance(x, Tensor):
-        axis = _taking(x.shape, (), axis=axis)["axis"]
-        indices = _indices("take", x, indices, axis)
-    return _take(x, indices, axis=axis)  # type: ignore[no-any-return]
+    if not isinstance(x, Tensor):
+        return _take(x, indices, axis=axis)  # type: ignore[no-any-return]
+    axis = _taking(x.shape, (), axis=axis)["axis"]
+    refuses = x._device.backend.refuses_indices and x.numel()
+    indices = _integers("take", indices) if refuses else _indices("take", x, indices, axis)
+    try:
+        return _take(x, indices, axis=axis)  # type: ignore[no-any-return]
+    except IndexError:
+        check_range("take", indices, x.shape, axis)  # which says it better
+        raise
 
 
 def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
@@ -171,7 +183,7 @@ def places(xp: Any, indices: Any, axis: int, shape: Shape) -> Any:
     found = xp.where(indices < 0, indices + n, indices) * math.prod(shape[axis + 1 :])
     for d in range(len(shape)):
         if d != axis:  # counted from an index, not by arange, so that it is on the device where that is
-            line = indices[tuple(slice(None) if i == d else slice(0, 1) for i in range(len(shape)))]
+            line = indices[tuple(slice(None) if i == d else slice(0, min(m, 1)) for i, m in enumerate(indices.shape))]
             counted = xp.cumulative_sum(xp.ones_like(line), axis=d) - 1
             found = found + counted * math.prod(shape[d + 1 :])
     return xp.reshape(found, (-1,))
@@ -935,7 +947,7 @@ def argwhere(x: Tensor) -> Tensor:
             [1, 0]])
     """
     if not x.ndim:
-        raise ArgumentError("argwhere: a tensor of no dimensions has no indices; write bool(x)")
+        raise ArgumentError("argwhere: a tensor of no dimensions has no indices; write bool(x), or x.reshape(1)")
     return FUNCTIONS["stack"].call(list(FUNCTIONS["nonzero"].call(x)), axis=1)  # type: ignore[no-any-return]
 
 

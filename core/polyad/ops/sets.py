@@ -15,6 +15,7 @@ from .reduction import along_axes, reducing
 __all__ = [
     "bincount",
     "count_nonzero",
+    "histc",
     "histogram",
     "isin",
     "unique",
@@ -125,8 +126,10 @@ def unique(x: Tensor, return_inverse: bool = False, return_counts: bool = False)
         Sample((3,), (0,), name="in nothing"),
     ],
 )
-def _isin(x1: Tensor, x2: Tensor, /, *, invert: bool = False) -> Tensor:
+def _isin(xp: XP, x1: Tensor, x2: Tensor, /, *, invert: bool = False) -> Tensor:
     """Whether elements are among others; see `isin`."""
+    found = xp.any(xp.expand_dims(x1, axis=-1) == xp.reshape(x2, (-1,)), axis=-1)
+    return xp.logical_not(found) if invert else found  # type: ignore[no-any-return]
 
 
 @facade(_isin)
@@ -228,7 +231,11 @@ def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Te
 
 
 def histogram(
-    x: Tensor, bins: int | Tensor = 10, range: tuple[float, float] | None = None, weights: Tensor | None = None
+    x: Tensor,
+    bins: int | Tensor = 10,
+    range: tuple[float, float] | None = None,
+    weights: Tensor | None = None,
+    density: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """How many elements fall into each of adjoining bins, and the bins' bounds: NumPy's ``histogram``.
 
@@ -242,11 +249,13 @@ def histogram(
         From where to where the bins reach; by default from the least element to the largest.
     weights : Tensor, optional
         Of the shape of ``x``: what each element counts. The result is differentiable in it.
+    density : bool
+        Whether counts are divided by their sum and by the bins' widths, so that their integral is 1.
 
     Returns
     -------
     counts : Tensor
-        Of shape ``(bins,)``; of type int64, or that of the weights. The last bin has its upper bound.
+        Of shape ``(bins,)``; of type int64, or that of the weights, or floating. The last bin has its upper bound.
     bounds : Tensor
         Of shape ``(bins + 1,)``.
 
@@ -263,24 +272,62 @@ def histogram(
     >>> ad.histogram(ad.tensor([0.0, 0.5, 1.0]), bins=2)
     (tensor([1, 2]), tensor([0.0000, 0.5000, 1.0000]))
     """
-    call = {n: FUNCTIONS[n].call for n in ("reshape", "astype", "linspace", "searchsorted", "where")}
+    call = {n: FUNCTIONS[n].call for n in ("reshape", "astype", "searchsorted", "where", "sum", "divide")}
     flat = call["reshape"](x, (-1,))
-    if isinstance(bins, Tensor):
-        bounds = bins
-    else:
-        if bins < 1:
-            raise ArgumentError(f"histogram: bins is how many there are, 1 or more; got {bins!r}")
-        low, high = range if range is not None else (float(flat.min()), float(flat.max())) if len(flat) else (0.0, 1.0)
-        if not low <= high:
-            raise ArgumentError(f"histogram: range goes from the lower bound to the upper; got ({low}, {high})")
-        if low == high:
-            low, high = low - 0.5, high + 0.5
-        dtype = x.dtype if x.dtype.is_floating_point else "float64"
-        bounds = call["linspace"](low, high, bins + 1, dtype=dtype, device=x.device)
+    bounds = bins if isinstance(bins, Tensor) else _bounds(flat, bins, range)
     n = len(bounds) - 1
-    flat = call["astype"](flat, bounds.dtype)
     at = call["searchsorted"](bounds, flat, side="right") - 1
     at = call["where"](flat == bounds[-1], n - 1, at)
     inside = (at >= 0) & (at < n)
     kept = None if weights is None else call["reshape"](weights, (-1,))[inside]
-    return bincount(at[inside], kept, minlength=n), bounds
+    counts = bincount(at[inside], kept, minlength=n)
+    if density:
+        widths = bounds[1:] - bounds[:-1]
+        counts = call["divide"](call["astype"](counts, widths.dtype) if kept is None else counts, widths)
+        counts = counts / call["sum"](counts * widths)
+    return counts, bounds
+
+
+def _bounds(flat: Tensor, bins: int, range: tuple[float, float] | None) -> Tensor:
+    """The bounds of bins of equal width."""
+    if bins < 1:
+        raise ArgumentError(f"histogram: bins is how many there are, 1 or more; got {bins!r}")
+    low, high = range if range is not None else (float(flat.min()), float(flat.max())) if len(flat) else (0.0, 1.0)
+    if not low <= high:
+        raise ArgumentError(f"histogram: range goes from the lower bound to the upper; got ({low}, {high})")
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    dtype = flat.dtype if flat.dtype.is_floating_point else "float64"
+    return FUNCTIONS["linspace"].call(low, high, bins + 1, dtype=dtype, device=flat.device)  # type: ignore[no-any-return]
+
+
+def histc(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
+    """How many elements fall into each of adjoining bins of equal width: PyTorch's function.
+
+    Parameters
+    ----------
+    x : Tensor
+        Of any shape and a floating type.
+    bins : int
+        How many.
+    min, max : float
+        From where to where the bins reach; where both are 0, from the least element to the largest.
+
+    Returns
+    -------
+    Tensor
+        Of shape ``(bins,)`` and the type of ``x``. It has no derivative.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no bin, or the range is empty.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.histc(ad.tensor([0.0, 0.5, 1.0]), bins=2)
+    tensor([1., 2.])
+    """
+    counts, _ = histogram(x, bins, None if min == max == 0 else (min, max))
+    return FUNCTIONS["astype"].call(counts, x.dtype)  # type: ignore[no-any-return]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..dispatch import facade, function
@@ -10,9 +11,19 @@ from ..function import XP, Fails, Sample
 from ..keys import cut
 from ..tensor import Tensor
 from .arguments import Shape, normalize_axis
-from .scatter import take
+from .scatter import take, take_along_axis
 
-__all__ = ["argsort", "digitize", "kthvalue", "msort", "searchsorted", "sort", "topk"]
+__all__ = [
+    "argsort",
+    "bucketize",
+    "digitize",
+    "kthvalue",
+    "lexsort",
+    "msort",
+    "searchsorted",
+    "sort",
+    "topk",
+]
 
 
 def _sorting(name: str) -> Any:
@@ -69,6 +80,45 @@ def argsort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: b
     >>> ad.argsort(ad.tensor([3.0, 1.0, 2.0]))
     tensor([1, 2, 0])
     """
+
+
+def lexsort(keys: Sequence[Tensor] | Tensor, axis: int = -1) -> Tensor:
+    """Indices that put elements in order by several keys: by the last, equal ones by the one before it, and so on.
+
+    Parameters
+    ----------
+    keys : sequence of Tensor, or Tensor
+        Of one shape; along the first axis of a tensor.
+    axis : int
+        Along which dimension of each.
+
+    Returns
+    -------
+    Tensor
+        Of the keys' shape and type int64.
+
+    Raises
+    ------
+    ShapeError
+        If there is no key, or their shapes differ.
+    DTypeError
+        For complex numbers.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.lexsort([ad.tensor([3, 1, 2]), ad.tensor([0, 1, 0])])
+    tensor([2, 0, 1])
+    """
+    found = list(keys)
+    if not found or len({k.shape for k in found}) > 1:
+        got = ", ".join(str(k.shape) for k in found) or "none"
+        raise ShapeError(f"lexsort: expected one key or more of the same shape; got {got}")
+    order = argsort(found[0], axis=axis)
+    for key in found[1:]:
+        again = argsort(take_along_axis(key, order, axis=axis), axis=axis)
+        order = take_along_axis(order, again, axis=axis)
+    return order
 
 
 def _largest(shape: Shape, *, k: Any, axis: Any = -1, largest: Any = True, sorted: Any = True) -> dict[str, Any]:
@@ -261,3 +311,32 @@ def digitize(x: Tensor, bins: Tensor, right: bool = False) -> Tensor:
     if not isinstance(bins, Tensor):
         raise OperandError(f"digitize: bins is a {type(bins).__name__}; expected a tensor: write polyad.tensor(bins)")
     return _searchsorted(bins, x, side="left" if right else "right")  # type: ignore[no-any-return]
+
+
+def bucketize(x: Tensor, boundaries: Tensor, *, right: bool = False) -> Tensor:
+    """Number of the bin that each element falls into: PyTorch's `digitize`, whose ``right`` means the opposite.
+
+    Parameters
+    ----------
+    x, boundaries : Tensor
+        As for `digitize`.
+    right : bool
+        Whether a bound belongs to the bin above it, rather than to that below.
+
+    Returns
+    -------
+    Tensor
+        Of the shape of ``x`` and type int64.
+
+    Raises
+    ------
+    OperandError
+        If ``boundaries`` is no tensor.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.bucketize(ad.tensor([0.5, 1.0, 9.0]), ad.tensor([0.0, 1.0, 2.0]))
+    tensor([1, 1, 3])
+    """
+    return digitize(x, boundaries, right=not right)
