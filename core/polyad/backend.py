@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import repeat
 from typing import Any, ClassVar, Final
 
-from .dtypes import BY_NAME, CATEGORIES, DType, bfloat16, float16, float32
+from .dtypes import BY_NAME, CATEGORIES, DType, as_dtype, bfloat16, float16, float32
 from .errors import BackendError, DeviceError, DTypeError
 from .function import FUNCTIONS, XP, Function
 
@@ -444,7 +444,14 @@ class Backend:
         return self.xp.reshape(self.xp.asarray(values, dtype=dtype), shape)
 
     def from_host(self, array: Any, device: Device, *, copy: bool) -> Array:
-        """Bring a NumPy array to ``device``; with ``copy``, never sharing its memory."""
+        """Bring a NumPy array to ``device``; with ``copy``, never sharing its memory.
+
+        Raises
+        ------
+        DTypeError
+            If the library lacks its type.
+        """
+        device.dtype(as_dtype(array.dtype))
         native = array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
         return self.xp.asarray(native, copy=copy or not self.writable or None)
 

@@ -68,4 +68,6 @@ def along(shape: Sequence[int], axis: int, start: int, stop: int | None = None) 
 
 def cut(x: Any, axis: int, start: int | None = None, stop: int | None = None, step: int | None = None) -> Any:
     """``x[start:stop:step]`` along one axis, of raw arrays and of tensors."""
+    if stop is not None:
+        stop = min(stop, x.shape[axis])  # the standard leaves open what is beyond
     return x[(*(slice(None),) * axis, slice(start, stop, step), ...)]

@@ -404,8 +404,10 @@ def _shifting(name: str) -> Any:
 
 
 def _shift(name: str, words: str, inverse: str, result: str) -> Any:
-    def definition(x: Tensor, /, *, axes: int | Sequence[int] | None = None) -> Tensor:
-        pass
+    def definition(xp: Any, x: Tensor, /, *, axes: Any = None) -> Tensor:
+        halves = tuple(x.shape[i] // 2 for i in axes)
+        shift = halves if name == "fftshift" else tuple(-n for n in halves)
+        return xp.roll(x, shift=shift, axis=axes)  # type: ignore[no-any-return]
 
     definition.__name__ = name
     definition.__module__ = __name__
