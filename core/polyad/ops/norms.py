@@ -343,8 +343,8 @@ def _tolerance(xp: Any, x: Any, s: Any, rtol: Any) -> Any:
     if rtol is None:
         rtol = max(x.shape[-2:]) * (2.0**-52 if is_double(x.dtype) else 2.0**-23)
     elif hasattr(rtol, "shape"):
-        rtol = rtol[..., None]
-    return rtol * s[..., :1]
+        rtol = xp.real(rtol)[..., None]  # it was brought to the type of a complex x
+    return rtol * s[..., : min(1, s.shape[-1])]
 
 
 def _rank_checked(name: str) -> Any:
@@ -387,7 +387,7 @@ _LOW_RANK = [[1.0, 2.0, 0.0], [2.0, 4.0, 0.0]]
 def _matrix_rank(xp: XP, x: Tensor, rtol: Any = None, /) -> Tensor:
     """Ranks of matrices; see `polyad.linalg.matrix_rank`."""
     s = xp.linalg.svdvals(x)
-    return xp.sum(s > _tolerance(xp, x, s, rtol), axis=(len(s.shape) - 1,))  # type: ignore[no-any-return]
+    return xp.count_nonzero(s > _tolerance(xp, x, s, rtol), axis=(len(s.shape) - 1,))  # type: ignore[no-any-return]
 
 
 @facade(_matrix_rank)
@@ -592,7 +592,7 @@ def _least_squares_fits(a: Shape, b: Shape, rcond: Shape | None = None) -> dict[
 def _lstsq(xp: XP, x1: Tensor, x2: Tensor, rcond: Any = None, /) -> tuple[Tensor, ...]:
     """Solutions of least squares; see `polyad.linalg.lstsq`."""
     s = xp.linalg.svdvals(x1)
-    rank = xp.sum(s > _tolerance(xp, x1, s, rcond), axis=(len(s.shape) - 1,))
+    rank = xp.count_nonzero(s > _tolerance(xp, x1, s, rcond), axis=(len(s.shape) - 1,))
     solution = xp.matmul(xp.linalg.pinv(x1, rcond), x2)
     if x1.shape[-2] > x1.shape[-1]:
         missing = x2 - xp.matmul(x1, solution)
