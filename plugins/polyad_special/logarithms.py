@@ -31,9 +31,14 @@ _PAIRS: Final = ad.Sample(
 )
 
 
+def _where(xp: Any, condition: Any, a: float, b: float, like: Any) -> Any:
+    """One of two numbers, in an array's type: the standard chooses among arrays only."""
+    return xp.where(condition, a, xp.zeros_like(like) + b)
+
+
 def _log(xp: Any, x: Any) -> Any:
     """Logarithm; NaN below 0 and -inf at 0, where libraries warn."""
-    return xp.where(x > 0, xp.log(xp.where(x > 0, x, 1.0)), xp.where(x == 0, -inf, nan))
+    return xp.where(x > 0, xp.log(xp.where(x > 0, x, 1.0)), _where(xp, x == 0, -inf, nan, x))
 
 
 # Entropy ----------------------------------------------------------------------------------------------------
@@ -67,19 +72,19 @@ def _inside(xp: Any, x: Any, y: Any) -> tuple[Any, Any, Any]:
 def _log_ratio(xp: Any, x: Any, y: Any, beyond: float) -> Any:
     """``log(x / y)`` plus ``beyond``: -inf at ``x = 0``, NaN where either is negative."""
     inside, x1, y1 = _inside(xp, x, y)
-    return xp.where(inside, xp.log(x1 / y1) + beyond, xp.where((x == 0) & (y > 0), -inf, nan))
+    return xp.where(inside, xp.log(x1 / y1) + beyond, _where(xp, (x == 0) & (y > 0), -inf, nan, x))
 
 
 def _quotient(xp: Any, x: Any, y: Any) -> Any:
     """``x / y``: 0 at ``x = 0``, NaN where either is negative."""
     inside, x1, y1 = _inside(xp, x, y)
-    return xp.where(inside, x1 / y1, xp.where((x == 0) & (y > 0), 0.0, nan))
+    return xp.where(inside, x1 / y1, _where(xp, (x == 0) & (y > 0), 0.0, nan, x))
 
 
 def _relative(xp: Any, x: Any, y: Any, more: Any) -> Any:
     """``x * log(x / y) + more``: ``more`` alone at ``x = 0``, inf outside."""
     inside, x1, y1 = _inside(xp, x, y)
-    outside = xp.where((x == 0) & (y >= 0), more, xp.where((x != x) | (y != y), nan, inf))
+    outside = xp.where((x == 0) & (y >= 0), more, _where(xp, (x != x) | (y != y), nan, inf, x))
     return xp.where(inside, x1 * xp.log(x1 / y1) + more, outside)
 
 
