@@ -124,11 +124,17 @@ def _log_softmax(xp: Any, x: Any, axis: int) -> Any:
     return z - xp.log(xp.sum(xp.exp(z), axis=axis, keepdims=True))
 
 
+def _softmax_rule(g: Any, xp: Any, out: Any, axis: int) -> Any:
+    if axis == len(out.shape) - 1:  # a product of rows, without an array of the terms
+        return (g - xp.vecdot(g, out, axis=-1)[..., None]) * out
+    return (g - xp.sum(g * out, axis=axis, keepdims=True)) * out
+
+
 @ad.function(
     name="nn.softmax",
     takes="real floating",
     check=_along("nn.softmax"),
-    x=lambda g, xp, out, axis: out * (g - xp.sum(g * out, axis=axis, keepdims=True)),
+    x=_softmax_rule,
     samples=_softmax_samples(r"nn\.softmax"),
 )
 def softmax(xp: ad.XP, x: ad.Tensor, /, *, axis: int = -1) -> ad.Tensor:

@@ -66,8 +66,8 @@ def logsumexp(xp: XP, x: Tensor, /, *, axis: Axis = None, keepdims: bool = False
     Examples
     --------
     >>> import polyad as ad
-    >>> ad.logsumexp(ad.tensor([1000.0, 1000.0]))
-    tensor(1000.6931)
+    >>> ad.logsumexp(ad.tensor([1000.0, 0.0])), ad.logsumexp(ad.zeros(2))
+    (tensor(1000.), tensor(0.6931))
     """
     if not count(x.shape, axis):  # type: ignore[arg-type]
         return xp.log(xp.sum(x, axis=axis, keepdims=keepdims))  # type: ignore[no-any-return]
@@ -470,8 +470,8 @@ def corrcoef(x: Tensor, /, y: Tensor | None = None, *, rowvar: bool = True) -> T
     --------
     >>> import polyad as ad
     >>> ad.corrcoef(ad.tensor([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]))
-    tensor([[ 1., -1.],
-            [-1.,  1.]])
+    tensor([[ 1.0000, -1.0000],
+            [-1.0000,  1.0000]])
     """
     found = cov(_observed("corrcoef", x, y, rowvar), correction=0)
     if not found.ndim:
