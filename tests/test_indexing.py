@@ -268,6 +268,34 @@ def test_sorts_are_stable(backend: Backend, dtype: str, descending: bool) -> Non
     same(ad.sort(ad.tensor(x), descending=descending), np.take_along_axis(x, np.array(expected), 1))
 
 
+@pytest.mark.parametrize(
+    "dtype", ["float16", "bfloat16", "float32", "float64", "int8", "int32", "int64", "uint32", "bool"]
+)
+@pytest.mark.parametrize("descending", [False, True])
+def test_sorts_of_many_elements(backend: Backend, dtype: str, descending: bool) -> None:
+    if getattr(ad, dtype) not in backend.dtypes:
+        pytest.skip("the backend lacks the type")
+    draw = np.random.default_rng(0)
+    host = draw.integers(-90, 90, (2, 1500)).astype(np.float64)
+    if "float" in dtype:
+        host[0, ::97], host[1, ::53], host[1, ::59] = np.nan, -np.nan, -0.0
+        host[0, 5:7] = np.inf, -np.inf
+    elif dtype in ("uint32", "bool"):
+        host = np.abs(host) % (2 if dtype == "bool" else 90)
+    x = double(host).astype(dtype)
+    ranks = np.where(np.isnan(host), np.inf, np.clip(host, -1e9, 1e9))
+    expected = np.argsort(-ranks if descending else ranks, kind="stable")
+    assert (ad.argsort(x, descending=descending).numpy() == expected).all()
+    ordered = np.take_along_axis(host, expected, 1)
+    same(ad.sort(x, descending=descending).astype(ad.float64), ordered, equal_nan=True)
+    values, indices = ad.topk(x, 40, largest=descending)
+    assert (indices.numpy() == expected[:, :40]).all()
+    same(values.astype(ad.float64), ordered[:, :40], equal_nan=True)
+    if not descending:
+        assert ad.kthvalue(x, 70).indices.tolist() == expected[:, 69].tolist()
+        assert ad.kthvalue(x.T, 70, 0, keepdims=True).indices.shape == (1, 2)
+
+
 def test_nan_is_the_largest(backend: Backend) -> None:
     nan = float("nan")
     x = double([nan, 1.0, nan, float("inf")])
@@ -275,6 +303,15 @@ def test_nan_is_the_largest(backend: Backend) -> None:
     assert ad.argsort(x, descending=True).tolist() == [0, 2, 3, 1]
     same(ad.sort(x, descending=True), [nan, nan, float("inf"), 1.0], equal_nan=True)
     assert ad.topk(x, 1).indices.tolist() == [0]
+
+
+@pytest.mark.parametrize("largest", [True, False])
+def test_topk_of_zeros_and_integers(backend: Backend, largest: bool) -> None:
+    assert ad.topk(double([-0.0, 0.0, -0.0]), 2, largest=largest).indices.tolist() == [0, 1]
+    x = ad.tensor([[-128, 127, -128]], dtype=ad.int8)
+    assert ad.topk(x, 2, largest=largest).indices.tolist() == [[1, 0] if largest else [0, 2]]
+    assert ad.topk(x, 1, dim=0, largest=largest).values.tolist() == x.tolist()
+    assert ad.topk(ad.tensor([False, True, True]), 1, largest=largest).indices.tolist() == [1 if largest else 0]
 
 
 def test_lexsort(backend: Backend) -> None:

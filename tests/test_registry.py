@@ -98,6 +98,8 @@ EXAMPLE_ELSEWHERE = {
     **dict.fromkeys(("_add_along_axis", "_put_along_axis"), "polyad.scatter_add and scatter have them"),
     **dict.fromkeys(("_extreme_along_axis", "_multiply_along_axis"), "polyad.scatter_reduce has it"),
     "_masked_scatter": "polyad.masked_scatter has it",
+    "_index_add": "polyad.index_add has it",
+    "_places": "what polyad.scatter, which has the example, writes to",
     "_ranked": "what quantile, which has the example, chooses from",
     "_sum_from_end": "what cumulative_sum, which has the example, has for a gradient",
     "to_device": "polyad.to has the example",
@@ -116,14 +118,8 @@ def test_derivative_is_settled(record: Function) -> None:
             "masked_fill": ["mask"],
             "getitem": ["indices"],
             "setitem": ["indices"],
-            **{
-                n: ["indices"]
-                for n in ("index_scatter", "take", "take_along_axis")
-            },
-            **{
-                f"_{n}_along_axis": ["indices"]
-                for n in ("add", "put", "extreme", "multiply")
-            },
+            **{n: ["indices"] for n in ("index_scatter", "take", "take_along_axis", "_index_add")},
+            **{f"_{n}_along_axis": ["indices"] for n in ("add", "put", "extreme", "multiply")},
             "linalg.pinv": ["rtol"],
             "random.log_gamma": ["drawn"],
         }

@@ -113,6 +113,11 @@ def _scatter_add(g: Any, arrays: tuple[Any, ...], numbers: Any, *, key: Key, sha
     return jnp.zeros(shape, g.dtype).at[_full(key, arrays, numbers)].add(g)
 
 
+@partial(jax.jit, static_argnames="key")
+def _add(x: Any, source: Any, arrays: tuple[Any, ...], numbers: Any, *, key: Key) -> Any:
+    return x.at[_full(key, arrays, numbers)].add(source)
+
+
 def _full(key: Key, arrays: tuple[Any, ...], numbers: Any) -> tuple[Any, ...]:
     """A key with arrays as JAX takes it. Beside arrays slices stay constants; positions are operands."""
     rest, ints = iter(arrays), iter(numbers)
@@ -155,14 +160,23 @@ def index_scatter(g: Any, *indices: Any, key: Key, shape: tuple[int, ...]) -> An
     return _overwrite(_zeros(shape, g.dtype), g, numbers, form=form)
 
 
+def index_add(x: Any, source: Any, *indices: Any, key: Key) -> Any:
+    """A new array with a source added at a key."""
+    form, numbers = _with_arrays(key)
+    return _add(x, source, indices, numbers, key=form)
+
+
 @partial(jax.jit, static_argnums=(0, 1))
 def _zeros(shape: tuple[int, ...], dtype: Any) -> Any:
     return jnp.zeros(shape, dtype)
 
 
+_places = partial(places.function.body, jnp)
+
+
 @partial(jax.jit, static_argnames=("axis", "largest", "include_self"))
 def _extreme_along_axis(x: Any, source: Any, indices: Any, *, axis: int, largest: bool, include_self: bool) -> Any:
-    at, source = places(jnp, indices, axis, x.shape), source.reshape(-1)
+    at, source = _places(indices, axis=axis, shape=x.shape), source.reshape(-1)
     flat = x.reshape(-1) if include_self else x.reshape(-1).at[at].set(source)
     found = flat.at[at].max(source) if largest else flat.at[at].min(source)
     return found.reshape(x.shape)
@@ -170,7 +184,7 @@ def _extreme_along_axis(x: Any, source: Any, indices: Any, *, axis: int, largest
 
 @partial(jax.jit, static_argnames=("axis", "include_self"))
 def _multiply_along_axis(x: Any, source: Any, indices: Any, *, axis: int, include_self: bool) -> Any:
-    at = places(jnp, indices, axis, x.shape)
+    at = _places(indices, axis=axis, shape=x.shape)
     flat = x.reshape(-1) if include_self else x.reshape(-1).at[at].set(1)
     return flat.at[at].multiply(source.reshape(-1)).reshape(x.shape)
 
@@ -181,5 +195,6 @@ KERNELS = {
     "getitem": getitem,
     "slice_view": lambda x, *, key: getitem(x, key=key),
     "setitem": setitem,
+    "_index_add": index_add,
     "index_scatter": index_scatter,
 }

@@ -25,6 +25,17 @@ def _argsort(x: Any, axis: int = -1, descending: bool = False, stable: bool = Tr
     return x.shape[axis] - 1 - jnp.flip(order, axis)
 
 
+def _topk(x: Any, k: int, axis: int, largest: bool, sorted: bool = True) -> tuple[Any, Any]:
+    if largest and x.dtype != bool:
+        last = jnp.moveaxis(x, axis, -1)
+        if jnp.issubdtype(x.dtype, jnp.floating):  # by the library's order -0.0 is less than 0.0, and some NaN than all
+            last = jnp.where(last == 0, 0, jnp.where(jnp.isnan(last), jnp.nan, last))
+        order = jnp.moveaxis(jax.lax.top_k(last, k)[1].astype(jnp.int64), -1, axis)
+    else:
+        order = jax.lax.slice_in_dim(_argsort(x, axis, largest), 0, k, axis=axis)
+    return jnp.take_along_axis(x, order, axis), order
+
+
 def concrete(name: str, kernel: Callable[..., Any]) -> Callable[..., Any]:
     """Refuse traced arrays, where how many elements there will be depends on values."""
 
@@ -53,6 +64,7 @@ def _nonzero(x: Any) -> tuple[Any, ...]:
 
 
 KERNELS = {
+    "topk": _topk,
     "sort": _sort,
     "argsort": _argsort,
     "searchsorted": lambda x1, x2, side="left": jnp.searchsorted(x1, x2, side=side).astype(jnp.int64),

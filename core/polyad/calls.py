@@ -230,7 +230,7 @@ def _parametrised(made: Function) -> Callable[..., Any]:
     """One array and parameters."""
     names = tuple(made.params)
     same, differentiable, accumulates = made.gives == "same", made.differentiable, made.accumulates
-    check: Callable[..., dict[str, Any]] = made.check or (lambda shape, **params: with_defaults(made, params))
+    check: Callable[..., dict[str, Any]] = made.check or (lambda shape, /, **params: with_defaults(made, params))
     remembered = _remembering(check)
     spec = made.specs[0]
     keeps = differentiable and spec is not None

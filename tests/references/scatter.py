@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from .indexing import brackets
+
 
 def reduced(x: np.ndarray, source: np.ndarray, indices: np.ndarray, axis: int, include_self: bool, reduce: Any) -> Any:
     out, written = x.copy(), np.full(x.shape, include_self)
@@ -28,7 +30,21 @@ def masked(x: np.ndarray, mask: np.ndarray, source: np.ndarray) -> np.ndarray:
     return x
 
 
+def added(x: np.ndarray, source: np.ndarray, *indices: np.ndarray, key: Any) -> np.ndarray:
+    x = x.copy()
+    np.add.at(x, brackets(key, indices), source)
+    return x
+
+
+def places(indices: np.ndarray, axis: int, shape: Any) -> np.ndarray:
+    where: list[Any] = list(np.indices(indices.shape))
+    where[axis] = indices % shape[axis]
+    return np.ravel_multi_index(tuple(where), shape).ravel()
+
+
 REFERENCES = {
+    "_places": places,
+    "_index_add": added,
     "_extreme_along_axis": lambda *arrays, largest, **params: reduced(
         *arrays, **params, reduce=np.maximum if largest else np.minimum
     ),

@@ -89,7 +89,7 @@ def _plain(data: Any, device: Device, index: Any) -> tuple[Key, Sequence[Tensor]
     return tuple(key), arrays
 
 
-def parse(name: str, x: Tensor, index: Any) -> tuple[Tensor, Key, list[Tensor]]:
+def parse(name: str, x: Tensor, index: Any) -> tuple[Tensor, Key, Sequence[Tensor]]:
     """Bring what stands between brackets to a key and its index arrays.
 
     The key is for the tensor given back: ``x``, with a new dimension for each single bool.
@@ -251,8 +251,10 @@ def check_range(name: str, a: Tensor, shape: tuple[int, ...], dim: int) -> None:
     device, data = a._device, raw(a)
     if device.type != "cpu" or device.backend.is_traced(data) or not a.numel():
         return
-    host = device.backend.to_host(data)
-    low, high, n = int(host.min()), int(host.max()), shape[dim]
+    host, n = device.backend.to_host(data), shape[dim]
+    if host.dtype.kind == "i" and host.view(f"u{host.itemsize}").max() < n:
+        return  # negative numbers are large ones then: one pass, where it is the usual case
+    low, high = int(host.min()), int(host.max())
     if low < -n or high >= n:
         wrong = high if high >= n else low
         raise IndexOutOfRangeError(
@@ -526,6 +528,7 @@ def _written(x: Tensor, index: Any, value: Any) -> bool:
             value = value._data
             if value.dtype is not data.dtype:
                 return False
+        parsed: tuple[Key, Sequence[Tensor]] | None
         if type(index) is Tensor and index._data.dtype in device.accepted["bool"]:
             if index._data.shape != data.shape or index._device is not device:
                 return False

@@ -64,7 +64,7 @@ def _indices(name: str, x: Tensor, index: Any, axis: int) -> Tensor:
     """An index array, of integers within the axis: checked where its values can be read without waiting."""
     index = _integers(name, index)
     check_range(name, index, x.shape, axis)
-    return index
+    return index  # type: ignore[no-any-return]
 
 
 # Along one axis, for all that is beside it ---------------------------------------------------------------------
@@ -134,12 +134,12 @@ def take(x: Tensor, indices: Tensor, /, *, axis: int | None = None) -> Tensor:
     tensor([3., 1.])
     """
     if not isinstance(x, Tensor):
-        return _take(x, indices, axis=axis)  # type: ignore[no-any-return]
+        return _take(x, indices, axis=axis)
     axis = _taking(x.shape, (), axis=axis)["axis"]
     refuses = x._device.backend.refuses_indices and x.numel()
     indices = _integers("take", indices) if refuses else _indices("take", x, indices, axis)
     try:
-        return _take(x, indices, axis=axis)  # type: ignore[no-any-return]
+        return _take(x, indices, axis=axis)
     except IndexError:
         check_range("take", indices, x.shape, axis)  # which says it better
         raise
@@ -177,16 +177,22 @@ def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
 # Along one axis, each its own ---------------------------------------------------------------------------------
 
 
-def places(xp: Any, indices: Any, axis: int, shape: Shape) -> Any:
-    """Where elements that ``indices`` name along one axis stand in the flattened array of ``shape``."""
+@function(
+    name="_places",
+    takes="integer",
+    gives="int64",
+    differentiable=False,
+    samples=[Sample([[0, -1], [1, 2]], axis=1, shape=(2, 3)), Sample([[[1], [0]]], axis=1, shape=(3, 2, 4))],
+)
+def places(xp: XP, indices: Tensor, /, *, axis: int, shape: Shape) -> Tensor:
+    """Where elements that indices name along one axis stand in the flattened array of ``shape``; of one dimension."""
     n, indices = shape[axis], xp.astype(indices, xp.int64)
     found = xp.where(indices < 0, indices + n, indices) * math.prod(shape[axis + 1 :])
-    for d in range(len(shape)):
-        if d != axis:  # counted from an index, not by arange, so that it is on the device where that is
-            line = indices[tuple(slice(None) if i == d else slice(0, min(m, 1)) for i, m in enumerate(indices.shape))]
-            counted = xp.cumulative_sum(xp.ones_like(line), axis=d) - 1
-            found = found + counted * math.prod(shape[d + 1 :])
-    return xp.reshape(found, (-1,))
+    for d, length in enumerate(indices.shape):
+        if d != axis:
+            counted = xp.arange(length, dtype=xp.int64) * math.prod(shape[d + 1 :])
+            found = found + xp.reshape(counted, tuple(length if i == d else 1 for i in range(len(shape))))
+    return xp.reshape(found, (-1,))  # type: ignore[no-any-return]
 
 
 def _along(name: str) -> Any:
@@ -226,7 +232,7 @@ def picked(xp: Any, x: Any, indices: Any, axis: int) -> Any:
 def _add_along_axis(xp: XP, g: Tensor, indices: Tensor, /, *, axis: int, shape: Shape) -> Tensor:
     """Zeros of ``shape`` with ``g`` added at indices along an axis: the transpose of `take_along_axis`."""
     flat = xp.index_scatter(
-        xp.reshape(g, (-1,)), places(xp, indices, axis, shape), key=(ARRAY,), shape=(math.prod(shape),)
+        xp.reshape(g, (-1,)), xp._places(indices, axis=axis, shape=shape), key=(ARRAY,), shape=(math.prod(shape),)
     )
     return xp.reshape(flat, shape)  # type: ignore[no-any-return]
 
@@ -289,7 +295,7 @@ def take_along_axis(x: Tensor, indices: Tensor, /, *, axis: int = -1) -> Tensor:
         indices = _indices("take_along_axis", x, indices, axis)
         if indices.ndim == x.ndim:
             x, indices = _beside(x, indices, axis)
-    return _take_along_axis(x, indices, axis=axis)  # type: ignore[no-any-return]
+    return _take_along_axis(x, indices, axis=axis)
 
 
 def _beside(x: Tensor, indices: Tensor, axis: int) -> tuple[Tensor, Tensor]:
@@ -342,7 +348,7 @@ def _written(xp: Any, x: Any, values: Any, indices: Any, axis: int) -> Any:
     """``x`` with values, or one number, at indices along an axis."""
     if hasattr(values, "shape"):
         values = xp.reshape(values, (-1,))
-    flat = xp.setitem(xp.reshape(x, (-1,)), values, places(xp, indices, axis, x.shape), key=(ARRAY,))
+    flat = xp.setitem(xp.reshape(x, (-1,)), values, xp._places(indices, axis=axis, shape=x.shape), key=(ARRAY,))
     return xp.reshape(flat, x.shape)
 
 
@@ -419,7 +425,7 @@ def scatter(x: Tensor, dim: int, index: Tensor, src: Tensor | float) -> Tensor:
             [1., 0., 0.]])
     """
     axis, index, src = _scattered("scatter", x, dim, index, src)
-    return _put_along(x, src, index, axis=axis)  # type: ignore[no-any-return]
+    return _put_along(x, src, index, axis=axis)
 
 
 def put_along_axis(x: Tensor, indices: Tensor, values: Tensor | float, axis: int) -> Tensor:
@@ -481,7 +487,7 @@ def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor | float) -> Tens
     tensor([3., 0., 3.])
     """
     axis, index, src = _scattered("scatter_add", x, dim, index, src)
-    return x + _add_along_axis(src, index, axis=axis, shape=x.shape)  # type: ignore[no-any-return]
+    return x + _add_along_axis(src, index, axis=axis, shape=x.shape)
 
 
 # Reducing -------------------------------------------------------------------------------------------------------
@@ -549,7 +555,7 @@ def _extreme_along_axis(
         return xp.positive(x)  # type: ignore[no-any-return]
     choose = xp.maximum if largest else xp.minimum
     flat = xp.reshape(x, (-1,))
-    found, there = _by_place(xp, xp.reshape(source, (-1,)), places(xp, indices, axis, x.shape), flat, choose)
+    found, there = _by_place(xp, xp.reshape(source, (-1,)), xp._places(indices, axis=axis, shape=x.shape), flat, choose)
     found = xp.where(there, choose(flat, found) if include_self else found, flat)
     return xp.reshape(found, x.shape)  # type: ignore[no-any-return]
 
@@ -571,7 +577,7 @@ def _multiply_along_axis(
     if not math.prod(indices.shape):
         return xp.positive(x)  # type: ignore[no-any-return]
     flat = xp.reshape(x, (-1,))
-    at = places(xp, indices, axis, x.shape)
+    at = xp._places(indices, axis=axis, shape=x.shape)
     found, there = _by_place(xp, xp.reshape(source, (-1,)), at, flat, lambda a, b: a * b)
     found = xp.where(there, flat * found if include_self else found, flat)
     return xp.reshape(found, x.shape)  # type: ignore[no-any-return]
@@ -621,16 +627,16 @@ def scatter_reduce(
         raise ArgumentError(f"scatter_reduce: reduce is one of {', '.join(_REDUCTIONS)}; got {reduce!r}")
     axis, index, src = _scattered("scatter_reduce", x, dim, index, src)
     if reduce == "prod":
-        return _multiply_along_axis(x, src, index, axis=axis, include_self=bool(include_self))  # type: ignore[no-any-return]
+        return _multiply_along_axis(x, src, index, axis=axis, include_self=bool(include_self))
     if reduce in ("amax", "amin"):
         largest = reduce == "amax"
-        return _extreme_along_axis(x, src, index, axis=axis, largest=largest, include_self=bool(include_self))  # type: ignore[no-any-return]
+        return _extreme_along_axis(x, src, index, axis=axis, largest=largest, include_self=bool(include_self))
     where = FUNCTIONS["where"].call
     count = _add_along_axis(FUNCTIONS["ones_like"].call(index), index, axis=axis, shape=x.shape)
     base = x if include_self else where(count > 0, 0, x)
     total = base + _add_along_axis(src, index, axis=axis, shape=x.shape)
     if reduce == "sum":
-        return total  # type: ignore[no-any-return]
+        return total
     count = count + 1 if include_self else where(count > 0, count, 1)
     divide = FUNCTIONS["divide" if x.dtype.is_differentiable else "floor_divide"].call
     return divide(total, FUNCTIONS["astype"].call(count, x.dtype))  # type: ignore[no-any-return]
@@ -658,6 +664,24 @@ def _fitting(name: str, x: Tensor, axis: int, index: Tensor, source: Any) -> Ten
             f"{name}: the source is {source.dtype.name}, x {x.dtype.name}; write source.astype(polyad.{x.dtype.name})"
         )
     return source
+
+
+@function(
+    name="_index_add",
+    takes="numeric",
+    wide=True,
+    prepare=False,
+    promotes=(0, 1),
+    x=lambda g: g,
+    source=lambda g, xp, indices, key: xp.getitem(g, *indices, key=key),
+    samples=[
+        Sample((3, 4), (2, 4), [0, 0], key=(ARRAY,), name="twice into one row"),
+        Sample((2, 3), (2, 1), [-1], key=(Slice(0, 2, 1), ARRAY), name="into a column"),
+    ],
+)
+def _index_add(xp: XP, x: Tensor, source: Tensor, /, *indices: Tensor, key: Key) -> Tensor:
+    """``x`` with a source added at a key; see `index_add`."""
+    return x + xp.index_scatter(source, *indices, key=key, shape=x.shape)  # type: ignore[no-any-return]
 
 
 def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
@@ -696,8 +720,7 @@ def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: floa
     """
     axis, index = _selected("index_add", x, dim, index)
     source = _fitting("index_add", x, axis, index, source)
-    added = FUNCTIONS["index_scatter"].call(source, index, key=_key(x.shape, axis), shape=x.shape)
-    return x + (added if alpha == 1 else added * alpha)
+    return _index_add(x, source if alpha == 1 else source * alpha, index, key=_key(x.shape, axis))  # type: ignore[no-any-return]
 
 
 def index_copy(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
@@ -833,7 +856,7 @@ def masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
         count = int(FUNCTIONS["sum"].call(mask))
         if source.numel() < count:
             raise ShapeError(f"masked_scatter: the mask selects {count} elements, and the source has {source.numel()}")
-    return _masked_scatter(x, mask, source)  # type: ignore[no-any-return]
+    return _masked_scatter(x, mask, source)
 
 
 @function(

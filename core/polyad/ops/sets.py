@@ -159,7 +159,7 @@ def isin(x1: Tensor | float, x2: Tensor | float, /, *, invert: bool = False) -> 
     >>> ad.isin(ad.tensor([1, 2, 3]), ad.tensor([2, 5]))
     tensor([False,  True, False])
     """
-    return _isin(x1, x2, invert=bool(invert))  # type: ignore[no-any-return]
+    return _isin(x1, x2, invert=bool(invert))
 
 
 # Counting -------------------------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def count_nonzero(xp: XP, x: Tensor, /, *, axis: Axis = None, keepdims: bool = F
     >>> ad.count_nonzero(ad.tensor([[1.0, 0.0], [2.0, 3.0]]), axis=1)
     tensor([1, 2])
     """
-    return xp.sum(xp.astype(xp.logical_not(xp.logical_not(x)), xp.int64), axis=axis, keepdims=keepdims)
+    return xp.sum(xp.astype(xp.logical_not(xp.logical_not(x)), xp.int64), axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
 
 
 def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:

@@ -47,7 +47,12 @@ def _samples(name: str) -> list[Sample]:
     ]
 
 
-@function(takes="real or bool", check=_sorting("sort"), standard=True, samples=_samples("sort"))
+def _sort_rule(g: Any, xp: Any, x: Any, axis: int, descending: bool) -> Any:
+    order = xp.argsort(x, axis=axis, descending=descending, stable=True)
+    return xp._add_along_axis(g, order, axis=axis, shape=x.shape)
+
+
+@function(takes="real or bool", check=_sorting("sort"), standard=True, x=_sort_rule, samples=_samples("sort"))
 def sort(xp: XP, x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """Elements in order along an axis. NaN counts as larger than every number.
 
@@ -128,11 +133,18 @@ def _largest(shape: Shape, *, k: Any, axis: Any = -1, largest: Any = True, sorte
     return {"k": k, "axis": axis, "largest": bool(largest), "sorted": True}
 
 
+def _of_kth(g: Any, xp: Any, out: Any, x_shape: Shape, axis: int, keepdims: bool) -> Any:
+    """The gradient of a value goes to where it was taken from."""
+    value, place = (a if keepdims else xp.expand_dims(a, axis=(axis,)) for a in (g[0], out[1]))
+    return xp._add_along_axis(value, place, axis=axis, shape=x_shape)
+
+
 @function(
     takes="real or bool",
     outputs=("values", "indices"),
     gives=("same", "int64"),
     check=_largest,
+    x=lambda g, xp, out, axis, x_shape: xp._add_along_axis(g[0], out[1], axis=axis, shape=x_shape),
     samples=[
         Sample((5,), k=2),
         Sample((3, 4), k=3, axis=0, largest=False),
@@ -170,6 +182,7 @@ def _kth(shape: Shape, *, k: Any, axis: Any = -1, keepdims: Any = False) -> dict
     outputs=("values", "indices"),
     gives=("same", "int64"),
     check=_kth,
+    x=_of_kth,
     samples=[
         Sample((5,), k=2),
         Sample((3, 4), k=1, axis=0, keepdims=True),
@@ -277,7 +290,7 @@ def searchsorted(
     """
     if sorter is not None:
         x1 = take(x1, sorter)
-    return _searchsorted(x1, x2, side="right" if right else side)  # type: ignore[no-any-return]
+    return _searchsorted(x1, x2, side="right" if right else side)
 
 
 def digitize(x: Tensor, bins: Tensor, right: bool = False) -> Tensor:
@@ -310,7 +323,7 @@ def digitize(x: Tensor, bins: Tensor, right: bool = False) -> Tensor:
     """
     if not isinstance(bins, Tensor):
         raise OperandError(f"digitize: bins is a {type(bins).__name__}; expected a tensor: write polyad.tensor(bins)")
-    return _searchsorted(bins, x, side="left" if right else "right")  # type: ignore[no-any-return]
+    return _searchsorted(bins, x, side="left" if right else "right")
 
 
 def bucketize(x: Tensor, boundaries: Tensor, *, right: bool = False) -> Tensor:
