@@ -194,8 +194,12 @@ def advanced(draw: Any) -> tuple[tuple[int, ...], Any]:
     assume(any(isinstance(p, np.ndarray) for p in parts))
     del parts[draw(st.integers(1, len(parts))) :]
     assume(any(isinstance(p, np.ndarray) for p in parts))
+    short = len(parts) < len(shape)
     for extra in draw(st.sampled_from([[], [None], [...], [None, ...]])):
-        parts.insert(draw(st.integers(0, len(parts))), extra)
+        # Before what is for the first dimensions, an ellipsis would make it be for the last ones. Between arrays that
+        # are for all, it sets them apart in NumPy, though it stands for nothing; in PyTorch and here it does not.
+        ends = [len(parts)] if short else [0, len(parts)]
+        parts.insert(draw(st.sampled_from(ends) if extra is ... else st.integers(0, len(parts))), extra)
     return shape, tuple(parts)
 
 

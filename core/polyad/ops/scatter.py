@@ -720,7 +720,7 @@ def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: floa
     """
     axis, index = _selected("index_add", x, dim, index)
     source = _fitting("index_add", x, axis, index, source)
-    return _index_add(x, source if alpha == 1 else source * alpha, index, key=_key(x.shape, axis))  # type: ignore[no-any-return]
+    return _index_add(x, source if alpha == 1 else source * alpha, index, key=_key(x.shape, axis))
 
 
 def index_copy(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
