@@ -57,6 +57,11 @@ def test_a_mask_of_no_dimensions(backend: Backend) -> None:
     assert x.item() == 5.0
 
 
+def test_a_mask_of_no_elements_selects_none(backend: Backend) -> None:
+    for shape in ((0,), (0, 4), (3, 0)):
+        assert double(X)[ad.zeros(shape, dtype=ad.bool)].shape == (0, *X.shape[len(shape) :])
+
+
 def test_reading_by_a_single_bool_copies(backend: Backend) -> None:
     x = double(X)
     x[True][0, 0, 0] = 50.0

@@ -26,6 +26,7 @@ def kernels(xp: Any) -> dict[str, Kernel]:
         return values, first, inverse.reshape(x.shape), counts
 
     return {
+        "count_nonzero": lambda x, axis, keepdims=False: xp.sum(x != 0, axis=axis, keepdims=keepdims),
         "sort": sort,
         "argsort": argsort,
         "searchsorted": lambda x1, x2, side="left": xp.searchsorted(x1, x2, side),

@@ -216,7 +216,7 @@ def _refuse_traced(name: str, mask: Tensor) -> None:
 def _mask(name: str, mask: Tensor, shape: tuple[int, ...], dim: int) -> list[Tensor]:
     """A mask as the integer arrays of where it is true."""
     covered = shape[dim : dim + mask.ndim]
-    if mask.shape != covered:
+    if len(covered) < mask.ndim or any(m not in (n, 0) for m, n in zip(mask.shape, covered, strict=True)):
         raise MaskError(
             f"{name}: a mask of shape {mask.shape} does not fit dimensions {dim} to {dim + mask.ndim - 1} of shape "
             f"{shape}; it must have shape {covered}"
