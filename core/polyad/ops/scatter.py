@@ -388,7 +388,7 @@ def _scattered(name: str, x: Tensor, dim: int, index: Tensor, source: Any) -> tu
         raise DTypeError(
             f"{name}: the source is {source.dtype.name}, x {x.dtype.name}; write source.astype(polyad.{x.dtype.name})"
         )
-    return axis, index, source[tuple(slice(0, n) for n in index.shape)]
+    return axis, index, source if source.shape == index.shape else source[tuple(slice(0, n) for n in index.shape)]
 
 
 def scatter(x: Tensor, dim: int, index: Tensor, src: Tensor | float) -> Tensor:
