@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 # Compiling takes most of JAX's time here. Code need not be fast that runs once, and what was compiled is kept from run
-# to run. All this is read when JAX is imported. XLA ends the process over a flag that it does not know.
+# to run. All this is read when JAX is imported. XLA ends the process over a flag that it does not know. Level 0, together
+# with the last flag, compiles complex products wrongly.
 os.environ.setdefault(
     "XLA_FLAGS",
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false",
+    "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false",
 )
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")

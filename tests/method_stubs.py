@@ -16,7 +16,8 @@ HEADER = '''\
 """What `polyad.methods` binds to Tensor from its table, for type checkers. Written by tests/method_stubs.py."""
 
 import builtins
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 from .backend import Backend, Device
@@ -24,6 +25,8 @@ from .dtypes import DTypeLike
 from .graph import Handle
 from .ops.arguments import Axis, Shape
 from .ops.elementwise import Operand
+from .ops.generators import Generator
+from .ops.placement import DeviceLike
 from .tensor import Tensor
 
 class Methods:
@@ -54,6 +57,13 @@ def _parameter(parameter: inspect.Parameter) -> str:
     return f"{stars}{parameter.name}: {_unshadowed(str(parameter.annotation))}{default}"
 
 
+def _optional(parameter: inspect.Parameter) -> inspect.Parameter:
+    """A parameter that may be left out."""
+    kind = str(parameter.annotation)
+    allows = kind in ("Any", "Axis") or "None" in kind
+    return parameter.replace(default=None, annotation=kind if allows else f"{kind} | None")
+
+
 def _method(name: str, call: Any) -> str:
     """Declare one method. Registered functions take every parameter by position too, and PyTorch's names."""
     signature = inspect.signature(call)
@@ -68,9 +78,9 @@ def _method(name: str, call: Any) -> str:
         positional = [p for p in rest if p.kind is p.POSITIONAL_ONLY]
         shown += [*(_parameter(p) for p in positional), "/"] if positional else []
         others = [p for p in rest if p not in positional]
-        renamed = [p.replace(name=_PYTORCH[p.name], default=None) for p in others if p.name in _PYTORCH]
+        renamed = [_optional(p).replace(name=_PYTORCH[p.name]) for p in others if p.name in _PYTORCH]
         if renamed:
-            others = [p.replace(default=None) if p.name in _PYTORCH and p.default is p.empty else p for p in others]
+            others = [_optional(p) if p.name in _PYTORCH and p.default is p.empty else p for p in others]
             others = [p.replace(default=False) if p.name == "keepdims" else p for p in others]
             renamed = [p.replace(default=False) if p.name == "keepdim" else p for p in renamed]
         shown += [_parameter(p) for p in others]

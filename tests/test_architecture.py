@@ -146,7 +146,7 @@ INTERFACE = {
 def test_backends_import_the_backend_interface(path: Path) -> None:
     package = path.relative_to(BACKENDS).parts[0]
     own = {
-        "polyad_numpy": {"numpy", "ml_dtypes"},
+        "polyad_numpy": {"numpy", "ml_dtypes", "scipy"},  # SciPy, where it is installed, for LAPACK
         "polyad_jax": {"numpy", "jax", "jaxlib"},
         "polyad_cupy": {"numpy", "cupy", "cupyx"},
     }

@@ -28,7 +28,9 @@ from polyad.testing import Sample, check_function
 
 cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
 
-from polyad_cupy import solvers, sorting  # noqa: E402
+from scipy.linalg import lu as scipy_lu  # noqa: E402
+
+from polyad_cupy import decompositions, solvers, sorting  # noqa: E402
 from polyad_cupy.backend import CuPyBackend, version  # noqa: E402
 from polyad_cupy.kernels import inplace, kernels  # noqa: E402
 from polyad_cupy.random import KERNEL, CounterSource, splitmix64  # noqa: E402
@@ -112,7 +114,12 @@ class StandIn(CuPyBackend):
     xp = StrictNamespace(np, cupy)
     array = np.ndarray
     array_types = ()  # NumPy's arrays stay NumPy's
-    kernels = {**kernels(xp), **solvers.kernels(xp, solve_triangular), **sorting.kernels(xp)}
+    kernels = {
+        **kernels(xp),
+        **solvers.kernels(xp, solve_triangular),
+        **sorting.kernels(xp),
+        **decompositions.kernels(xp, scipy_lu),
+    }
     inplace = inplace(xp)
 
     def device_of(self, array: Any) -> Any:

@@ -153,7 +153,7 @@ def test_discovery_imports_nothing(tmp_path: Path) -> None:
         tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "['cupy', 'jax', 'numpy'] ['extra', 'nn']\n"
+    assert done.stdout == "['cupy', 'jax', 'numpy'] ['einops', 'extra', 'nn', 'special']\n"
 
 
 def test_a_backend_loads_when_first_needed_and_once(module: Callable[..., ModuleType]) -> None:

@@ -138,7 +138,8 @@ def test_the_standard_is_enough() -> None:
             backend.resolve(record, backend.devices[0])
         except ad.errors.BackendError:
             lacking.add(name)
-    assert not {n for n in lacking if not n.startswith("special.")}
+    # SciPy's functions, and LAPACK's exchange of rows, which the standard has not
+    assert {n for n in lacking if not n.startswith("special.")} == {"linalg.lu"}
 
 
 CORE = Path(ad.__file__).parent
@@ -170,5 +171,5 @@ def test_functions_are_where_their_names_say() -> None:
     assert set(missing) <= INTERNAL
 
 
-INTERNAL = {"random.gamma_slope", "random.log_gamma"}
+INTERNAL = {"random.gamma_slope", "random.log_gamma", "linalg._tall_qr", "linalg._thin_svd"}
 """Steps of others' derivatives."""

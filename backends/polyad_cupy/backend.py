@@ -15,6 +15,7 @@ from polyad.errors import BackendError, DTypeError
 from polyad.graph import Node, specs_of
 from polyad.rules import sum_to
 
+from . import decompositions, solvers, sorting
 from .kernels import inplace, kernels
 from .random import KERNEL, CounterSource
 
@@ -72,7 +73,7 @@ class CuPyBackend(Backend):
     array: type = cupy.ndarray
     array_types: tuple[type, ...] = (cupy.ndarray,)
     dtypes = {d: np.dtype(d.name) for d in dtypes.ALL if d is not dtypes.bfloat16}  # noqa: RUF012 - never written
-    kernels = kernels(cupy)
+    kernels = {**kernels(cupy), **solvers.kernels(cupy), **sorting.kernels(cupy), **decompositions.kernels(cupy)}  # noqa: RUF012 - never written
     inplace = inplace(cupy)
 
     def __init__(self, handles: Sequence[Any] | None = None) -> None:

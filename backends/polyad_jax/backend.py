@@ -17,7 +17,7 @@ from polyad.backend import Backend, Device, Kernel
 from polyad.function import ARRAY, ARRAYS, NAMESPACE, OUT, Function
 from polyad.graph import Node, specs_of
 
-from . import cumulative, elementwise, indexing, products, pytree, solvers, sorting
+from . import cumulative, decompositions, elementwise, indexing, products, pytree, solvers, sorting
 from .random import JAXSource
 
 # The one global that polyad changes: without it JAX gives 32-bit types where 64-bit ones are asked for.
@@ -55,12 +55,12 @@ class JAXBackend(Backend):
         "astype": lambda x, dtype: x.astype(dtype),
         **cumulative.KERNELS,
         **elementwise.KERNELS,
-        "linalg.eigh": lambda x: tuple(jnp.linalg.eigh(x, symmetrize_input=False)),
         "empty": jnp.zeros,
         **{name: _own(kernel) for name, kernel in indexing.KERNELS.items()},
         **products.KERNELS,
         **solvers.KERNELS,
         **sorting.KERNELS,
+        **decompositions.KERNELS,
     }
     inplace = {}  # noqa: RUF012 - never written
 

@@ -13,7 +13,7 @@ from polyad import dtypes
 from polyad.backend import Backend, Device, Kernel
 from polyad.function import Function
 
-from . import cumulative, diagonals, elementwise, indexing, products, reduction, solvers, sorting
+from . import cumulative, decompositions, diagonals, elementwise, indexing, products, reduction, solvers, sorting
 from .quiet import quiet, setting
 from .random import NumPySource
 
@@ -83,6 +83,7 @@ class NumPyBackend(Backend):
         **reduction.KERNELS,
         **solvers.KERNELS,
         **sorting.KERNELS,
+        **decompositions.KERNELS,
     }
     inplace = {  # noqa: RUF012 - never written
         "add": lambda x, y: np.add(x, y, x),

@@ -57,7 +57,10 @@ from .function import (
     Function as Function,
     Sample as Sample,
 )
-from .namespace import API_VERSION, NamespaceInfo
+from .namespace import (
+    API_VERSION as API_VERSION,
+    NamespaceInfo as NamespaceInfo,
+)
 from .ops.arithmetic import *
 from .ops.arithmetic import abs_
 from .ops.bits import *
@@ -68,6 +71,7 @@ from .ops.conversion import *
 from .ops.creation import *
 from .ops.cumulative import *
 from .ops.data_types import *
+from .ops.decompositions import *
 from .ops.diagonals import *
 from .ops.exponential import *
 from .ops.indexing import *

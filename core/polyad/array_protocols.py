@@ -149,7 +149,7 @@ def _dot(a: Any, b: Any) -> Any:
     if not getattr(a, "shape", ()) or not getattr(b, "shape", ()):
         return a * b
     if len(b.shape) > 2:
-        return products.tensordot(a, b, axes=((len(a.shape) - 1,), (len(b.shape) - 2,)))  # type: ignore[attr-defined]
+        return products.tensordot(a, b, axes=((len(a.shape) - 1,), (len(b.shape) - 2,)))
     return products.matmul(a, b)
 
 

@@ -1,7 +1,7 @@
 """Linear algebra: the standard's extension ``linalg``, and what NumPy and PyTorch have beyond it."""
 
 from .errors import LinAlgError
-from .ops.decompositions import eigh, eigvalsh
+from .ops.decompositions import cholesky, eig, eigh, eigvals, eigvalsh, lu, qr, svd, svdvals
 from .ops.diagonals import linalg_diagonal as diagonal
 from .ops.manipulation import matrix_transpose
 from .ops.norms import (
@@ -32,14 +32,18 @@ from .ops.solvers import (
 __all__ = [
     "LinAlgError",
     "adjugate",
+    "cholesky",
     "cond",
     "cross",
     "det",
     "diagonal",
+    "eig",
     "eigh",
+    "eigvals",
     "eigvalsh",
     "inv",
     "lstsq",
+    "lu",
     "matmul",
     "matrix_exp",
     "matrix_norm",
@@ -50,9 +54,12 @@ __all__ = [
     "norm",
     "outer",
     "pinv",
+    "qr",
     "slogdet",
     "solve",
     "solve_triangular",
+    "svd",
+    "svdvals",
     "tensordot",
     "tensorinv",
     "tensorsolve",

@@ -66,7 +66,7 @@ def fitted(xp: Any, x: Any, axis: int, n: int) -> Any:
         return cut(x, axis, 0, n)
     if have < n:
         shape = tuple(n - have if i == axis else m for i, m in enumerate(x.shape))
-        return xp.concat([x, xp.zeros(shape, dtype=x.dtype)], axis=axis)
+        return xp.concat([x, xp.new_full(x, shape=shape, fill_value=0)], axis=axis)
     return x
 
 
@@ -159,9 +159,15 @@ ifft = _complex(
 
 def _twice(xp: Any, spectrum: Any, axis: int, n: int, factor: float) -> Any:
     """Half a spectrum with the frequencies that stand for two multiplied by ``factor``."""
-    last = n // 2 + 1 - (n % 2 == 0)  # of an even length the highest frequency is one, too
-    parts = [cut(spectrum, axis, 0, 1), cut(spectrum, axis, 1, last) * factor, cut(spectrum, axis, last)]
-    return xp.concat([p for p in parts if p.shape[axis]], axis=axis)
+    single = 1 + (n % 2 == 0 and n > 1)  # of an even length the highest frequency is one, too
+    counts = [1, n // 2 + 1 - single, single - 1]
+    parts = [
+        xp.new_full(spectrum, shape=(count,), fill_value=f)
+        for count, f in zip(counts, (1, factor, 1), strict=True)
+        if count
+    ]
+    shape = tuple(-1 if i == axis else 1 for i in range(len(spectrum.shape)))
+    return spectrum * xp.reshape(xp.concat(parts, axis=0), shape)
 
 
 def _rfft_rule(g: Any, xp: Any, x_shape: Shape, n: int, axis: int, norm: str) -> Any:

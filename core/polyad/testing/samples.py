@@ -111,6 +111,8 @@ def _literal_dtype(array: list[Any], dtype: DType) -> DType:
 
 
 def _positive(x: Tensor) -> Tensor:
+    if x.dtype is bool_:
+        return _identity(x)
     return x @ x.mT.conj() + _identity(x)
 
 
