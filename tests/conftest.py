@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 # Compiling takes most of JAX's time here. Code need not be fast that runs once, and what was compiled is kept from run
-# to run. All this is read when JAX is imported. XLA ends the process over a flag that it does not know. Level 0, together
-# with the last flag, compiles complex products wrongly.
+# to run. All this is read when JAX is imported. XLA ends the process over a flag that it does not know. Level 0 beside
+# the last flag compiles products of complex numbers wrongly.
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false",

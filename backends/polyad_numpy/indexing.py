@@ -111,6 +111,13 @@ def _places(indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
     return found.reshape(-1)
 
 
+def _take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
+    axis %= x.ndim
+    if any(n != m for d, (n, m) in enumerate(zip(x.shape, indices.shape, strict=True)) if d != axis):
+        return np.take_along_axis(x, indices, axis)
+    return x.reshape(-1).take(_places(indices, axis, x.shape)).reshape(indices.shape)
+
+
 def _extreme_along_axis(x: Any, source: Any, indices: Any, axis: int, largest: bool, include_self: bool) -> Any:
     return _reduced(
         np.maximum if largest else np.minimum, x, source, indices, axis, None if include_self else source.reshape(-1)
@@ -136,6 +143,7 @@ KERNELS = {
     "_extreme_along_axis": _extreme_along_axis,
     "_multiply_along_axis": _multiply_along_axis,
     "slice_view": _slice_view,
+    "take_along_axis": _take_along_axis,
     "take": lambda x, indices, axis: x.take(indices, axis),
     "getitem": _getitem,
     "setitem": _setitem,
