@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import function_list
 import pytest
 
 import polyad as ad
@@ -148,7 +149,7 @@ def test_a_wrong_page_fails(tmp_path: Path) -> None:
 def test_pages_have_examples() -> None:
     count = {page.name: examples(page, jax=True).count(">>>") for page in PAGES}
     assert set(count) >= {"README.md", "architecture.md", "adding-an-op.md", "adding-a-backend.md"}
-    assert all(n >= 4 for name, n in count.items() if name != "index.md"), count
+    assert all(n >= 4 for name, n in count.items() if name not in ("index.md", "functions.md")), count
 
 
 def test_every_fence_is_checked() -> None:
@@ -176,6 +177,33 @@ def test_shell_lines_of_the_readme() -> None:
     assert "polyad" in project["scripts"]
     for line in shell[:2]:
         assert line.startswith("python3 -m venv .venv && .venv/bin/pip install ")
+
+
+def test_list_of_functions_is_of_the_registry() -> None:
+    assert function_list.FILE.read_text() == function_list.page(), "run: python tests/function_list.py"
+
+
+def test_every_file_of_the_core_is_on_the_map() -> None:
+    core = ROOT / "core" / "polyad"
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    names = {p.stem for p in (*core.glob("*.py"), *(core / "ops").glob("*.py")) if not p.stem.startswith("_")}
+    assert [name for name in sorted(names) if not re.search(rf"`{name}(\.py)?`", text)] == []
+
+
+def test_what_is_said_to_be_missing_is_missing() -> None:
+    page = (ROOT / "docs" / "coming-from-pytorch.md").read_text()
+    section = page.partition("## Not there")[2].partition("| | |")[2]
+    names = re.findall(r"`(?:x\.)?([\w.]+)(?:\(\))?`", section)
+    methods = re.findall(r"`x\.(\w+)", section)
+    assert len(names) > 30
+    assert [n for n in names if n not in methods and attribute(ad, n)] == []
+    assert [n for n in methods if hasattr(ad.Tensor, n)] == []
+
+
+def attribute(owner: Any, path: str) -> Any:
+    for name in path.split("."):
+        owner = getattr(owner, name, None)
+    return owner
 
 
 def test_what_the_names_table_lists_exists() -> None:
