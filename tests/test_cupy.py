@@ -175,7 +175,7 @@ def test_cupy_takes_the_arguments_of_standard_functions(name: str) -> None:
     if isinstance(theirs, cupy.ufunc):
         assert (theirs.nin, list(function.params)) == (len(function.inputs), [])
         return
-    alone = function.sequence or name in ("zeros_like", "ones_like")  # of which only rules call the record, with an array
+    alone = function.sequence or name in ("zeros_like", "ones_like")  # rules alone call the records
     by_position = BY_POSITION.get(name, ())
     arrays = [object()] * ((1 if alone else len(function.inputs)) + len(by_position))
     omitted = {*by_position, *(["dtype"] if function.accumulates else [])}
