@@ -27,7 +27,7 @@ SCALARS: Final = frozenset([float, int, bool, complex])
 # Arguments ---------------------------------------------------------------------------------------------------
 
 _PYTORCH_NAMES: Final = {
-    "dim": ("axis",),
+    "dim": ("axis", "axes"),
     "keepdim": ("keepdims",),
     "dims": ("axis", "axes", "repetitions"),
     "diagonal": ("k",),

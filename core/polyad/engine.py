@@ -10,6 +10,7 @@ import contextlib
 import sys
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush, heappushpop
+from itertools import zip_longest
 from typing import Any
 
 from . import views
@@ -39,7 +40,8 @@ def lifted(node: Node, kept: Sequence[Any]) -> tuple[Any, ...]:
             elif kind == OUT:
                 values.append(wrap(value, device, node))
             elif kind == ARRAYS:
-                values.append(tuple(wrap(v, device, e) for v, e in zip(value, edges[key:], strict=True)))
+                # reading at index arrays, which have no gradient, records no edges for them
+                values.append(tuple(wrap(v, device, e) for v, e in zip_longest(value, edges[key:])))
             elif kind == ARRAY and hasattr(value, "shape"):
                 values.append(wrap(value, device, edges[key]))
             else:

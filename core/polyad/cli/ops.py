@@ -92,11 +92,12 @@ def derivative(function: Function) -> str:
 
 def kernel(backend: Backend, function: Function) -> str:
     """Say where the kernel of a function on a backend comes from: a key of `KERNELS`."""
-    if function.name in backend.kernels:
+    if backend.kernels.get(function.name) is not None:
         return "own"
     if function.name in backend.provided:
         return "plugin"
-    if function.standard and standard(backend.xp, function.name) is not None:
+    refused = function.name in backend.kernels  # with None for a kernel
+    if function.standard and not refused and standard(backend.xp, function.name) is not None:
         return "library"
     return "body" if function.body is not None else "none"
 
