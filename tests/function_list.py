@@ -24,7 +24,8 @@ All functions of tensors, by chapter: a file of `core/polyad/ops`, or of a plugi
 
 Under *derivative* stands where it comes from: *rules* of the function's own, its *body*, which is made of other
 functions, or *none*, where it is zero or undefined everywhere. Where nothing stands, the function makes tensors from
-none, or calls others, whose derivatives count. Most undotted functions whose first argument is a tensor are methods too.
+none, or calls others, whose derivatives count. Most undotted functions whose first argument is a tensor are methods
+too.
 """
 
 _NAMESPACES = ("linalg", "fft", "random", "nn", "special")
