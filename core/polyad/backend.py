@@ -511,7 +511,7 @@ class Backend:
         """Make a class of tensors known to the library's transformations. Called for each class there is."""
 
     def generator(self, device: Device) -> Any:
-        """Give a new source of random numbers: see `polyad.ops.random.Source`. By default NumPy's."""
+        """Give a new source of random numbers: see `polyad.ops.generators.Source`. By default NumPy's."""
         return HostSource(device, self._host())
 
     def synchronize(self, device: Device) -> None:
