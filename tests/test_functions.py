@@ -26,7 +26,9 @@ def test_sample(loaded_backend: Backend, record: Function, sample: Sample) -> No
     # The whole Jacobian on NumPy; one direction of it where kernels are compiled for each shape, or far away. New
     # tensors are made on NumPy by default, so that nothing is created beside the default device unawares.
     name = loaded_backend.name
-    check_function(record, sample, backend=name, reference=reference(record), fast=name != "numpy")
+    # Rules are one text on all: that it compiles on JAX to second order shows at a function's first sample.
+    second = name == "numpy" or sample is typical(record)
+    check_function(record, sample, backend=name, reference=reference(record), fast=name != "numpy", second=second)
 
 
 def test_eigenvectors(backend: Backend) -> None:
