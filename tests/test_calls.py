@@ -10,6 +10,7 @@ import pytest
 import polyad as ad
 from polyad import calls, operators
 from polyad.backend import Backend
+from polyad.errors import OperandError
 
 ORDINARY: dict[str, Callable[[Any, Any], Any]] = {
     "x + y": lambda x, y: x + y,
@@ -126,3 +127,19 @@ def test_the_real_part_is_no_view_of_the_complex_tensor(backend: Backend) -> Non
     x = ad.tensor([1 + 2j])
     ad.real(x).add_(5)
     assert x.tolist() == [1 + 2j]
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda x: ad.linalg.eigh(x, UPLO="U"), r"linalg.eigh\(x, /\): there is no parameter UPLO"),
+        (lambda x: ad.sum(x, where=True), r"sum\(x, /, \*, axis=None, .*\): there is no parameter where; choose with"),
+        (lambda x: ad.sort(x, kind="stable"), "there is no parameter kind; there is stable=True or False"),
+        (lambda x: ad.where(x > 0, x, x, out=x), r"there is no parameter out; write y\[...\] = result"),
+        (lambda x: ad.max(x, x), r"max: axis is a tensor; .* the max of two arrays is maximum\(x1, x2\)"),
+        (lambda x: ad.sum(x, x), "sum: axis is a tensor; expected an integer or a tuple of them$"),
+    ],
+)
+def test_parameters_that_a_function_does_not_have(backend: Backend, call: Callable[[Any], Any], match: str) -> None:
+    with pytest.raises(OperandError, match=match):
+        call(ad.ones((2, 2)))

@@ -1,5 +1,6 @@
 """Factors of matrices whose signs and phases are free: what they make up, and gradients that do not depend on them."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -161,3 +162,20 @@ def test_of_nothing(backend: Backend) -> None:
     assert ad.linalg.eigh(x).eigenvalues.shape == (0,)
     assert ad.linalg.svd(ad.zeros(2, 0)).U.shape == (2, 2)
     assert ad.linalg.qr(ad.zeros(2, 0)).R.shape == (0, 0)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("name", ["svd", "svdvals", "eig", "eigvals", "cond", "pinv", "lstsq"])
+def test_matrices_without_factors_give_nan(backend: Backend, name: str, bad: float) -> None:
+    x = ad.tensor([[[1.0, 2.0], [0.0, 3.0]], [[1.0, bad], [2.0, 3.0]]])
+    args = [x, ad.ones((2, 2, 1))] if name == "lstsq" else [x]
+    found = getattr(ad.linalg, name)(*args)
+    first = found if isinstance(found, ad.Tensor) else found[0]
+    assert ad.isnan(first[1]).all()
+    assert ad.isfinite(first[0]).all()
+
+
+def test_logarithm_of_an_undefined_determinant(backend: Backend) -> None:
+    if backend.name == "strict":
+        pytest.skip("a backend without kernels of its own has its library's special cases")
+    assert ad.isnan(ad.stack(ad.linalg.slogdet(ad.tensor([[math.nan, 1.0], [1.0, 2.0]])))).all()

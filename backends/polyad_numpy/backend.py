@@ -120,7 +120,8 @@ class NumPyBackend(Backend):
 
     def from_dlpack(self, array: Any, copy: bool | None) -> Any:
         """Share the memory, unless it may only be read: then a copy, which can be written."""
-        found = np.from_dlpack(array, copy=copy)
+        # NumPy before 2.2 takes all that comes this way to be read-only, its own arrays too
+        found = array if type(array) is np.ndarray and not copy else np.from_dlpack(array, copy=copy)
         if found.flags.writeable:
             return found
         if copy is False:

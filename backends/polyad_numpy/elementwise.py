@@ -44,6 +44,14 @@ def _tanh(x: Any, tanh: Any = np.tanh) -> Any:
     return found
 
 
+def _acosh(x: Any) -> Any:
+    found = np.arccosh(x)
+    if x.dtype.kind != "c":
+        return found
+    sideways = (x.real == 0) & np.isnan(x.imag)  # NumPy before 2.2 has NaN for this angle, too
+    return np.where(sideways, np.array(complex(np.nan, np.pi / 2), found.dtype), found)
+
+
 def _nextafter(x1: Any, x2: Any) -> Any:
     found = np.nextafter(x1, x2)
     return np.where(x1 == x2, x2, found) if found.dtype == np.float16 else found  # of zeros that differ in sign
@@ -58,6 +66,7 @@ def _exp2(x: Any) -> Any:
 
 
 KERNELS = {
+    "acosh": _acosh,
     "power": _power,
     "round": _round,
     "exp2": _exp2,

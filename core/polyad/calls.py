@@ -13,7 +13,7 @@ from typing import Any, Final
 from weakref import ref as reference
 
 from . import views
-from .careful import SCALARS, astype, careful, finish, named, no_operand, with_defaults
+from .careful import SCALARS, astype, careful, check_of, finish, named, no_operand
 from .dtypes import CATEGORIES, as_dtype
 from .errors import OperandError, ShapeError
 from .function import ARRAY, FUNCTIONS, NAMESPACE, OUT, TENSORS, Function
@@ -230,7 +230,7 @@ def _parametrised(made: Function) -> Callable[..., Any]:
     """One array and parameters."""
     names = tuple(made.params)
     same, differentiable, accumulates = made.gives == "same", made.differentiable, made.accumulates
-    check: Callable[..., dict[str, Any]] = made.check or (lambda shape, /, **params: with_defaults(made, params))
+    check = check_of(made)
     remembered = _remembering(check)
     spec = made.specs[0]
     keeps = differentiable and spec is not None
@@ -291,16 +291,14 @@ def _several(made: Function) -> Callable[..., Any]:
     variadic, sequence, last = made.variadic, made.sequence, len(made.inputs) - 1
     promotes, leading = frozenset(made.promotes), made.promotes[0] if made.promotes else 0
     same, differentiable, takes = made.gives == "same", made.differentiable, made.takes
-    check: Callable[..., dict[str, Any]] = made.check or (lambda *shapes, **params: with_defaults(made, params))
+    check = check_of(made)
     remembered, several = _remembering(check), made.outputs != 1
     body = made.body if differentiable and not made.has_rules else None
 
     def call(*args: Any, **params: Any) -> Any:
         if sequence:
             if not args or not isinstance(args[0], (list, tuple)):
-                raise OperandError(
-                    f"{made.name}{made.signature}: expected a list or tuple of tensors; got {args[:1]!r:.80}"
-                )
+                raise OperandError(f"{made.usage}: expected a list or tuple of tensors; got {args[:1]!r:.80}")
             params = named(made, names, args[1:], params)
             args = tuple(args[0])
             if not args:
@@ -376,8 +374,8 @@ def _several(made: Function) -> Callable[..., Any]:
 def _view(made: Function) -> Callable[..., Any]:
     """One array and parameters; the result is an alias."""
     names = tuple(made.params)
-    assert made.check is not None
-    check, remembered = made.check, _remembering(made.check)
+    check = check_of(made)
+    remembered = _remembering(check)
     reshapes = made.name == "reshape"
     alias = aliasing(made)
 

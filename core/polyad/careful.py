@@ -7,7 +7,7 @@ It checks operands, brings them to one type and device, runs the kernel and reco
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from .backend import Device
@@ -20,7 +20,7 @@ from .plugins import plugins
 from .tensor import Tensor, wrap
 from .views import node_of, raw
 
-__all__ = ["SCALARS", "broadcast_shapes", "careful", "constant", "named", "no_operand", "with_defaults"]
+__all__ = ["SCALARS", "broadcast_shapes", "careful", "check_of", "constant", "named", "no_operand", "with_defaults"]
 
 SCALARS: Final = frozenset([float, int, bool, complex])
 
@@ -37,6 +37,17 @@ _PYTORCH_NAMES: Final = {
 }
 """PyTorch's names of parameters, and NumPy's, with polyad's: the first that a function has."""
 
+_ADVICE: Final = {
+    "out": "write y[...] = result, or y.copy_(result)",
+    "where": "choose with polyad.where before, or by a mask in brackets",
+    "initial": "combine the result with it",
+    "order": "elements are taken in row-major order; write x.mT or x.permute_dims(...) before",
+    "kind": "there is stable=True or False",
+    "casting": "write x.astype(dtype) before",
+    "rounding_mode": "write floor_divide(x1, x2), or trunc(x1 / x2)",
+}
+"""What to write instead of parameters that NumPy or PyTorch have, and polyad does not."""
+
 
 def named(made: Function, names: Sequence[str], args: Sequence[Any], params: dict[str, Any]) -> dict[str, Any]:
     """Parameters by polyad's names: from positions, and from PyTorch's, such as ``dim`` and ``keepdim``."""
@@ -46,7 +57,7 @@ def named(made: Function, names: Sequence[str], args: Sequence[Any], params: dic
         return params
     if len(args) > len(names):
         raise OperandError(
-            f"{made.name}{made.signature}: takes {len(made.inputs)} arrays and {len(names)} parameters; "
+            f"{made.usage}: takes {len(made.inputs)} arrays and {len(names)} parameters; "
             f"got {len(made.inputs) + len(args)} positional arguments"
         )
     given = dict(zip(names, args, strict=False))
@@ -73,11 +84,31 @@ def with_defaults(made: Function, params: Mapping[str, Any]) -> dict[str, Any]:
     merged = {**made.params, **params}
     if len(merged) != len(made.params):
         unknown = sorted(set(params) - set(made.params))
-        raise OperandError(f"{made.name}{made.signature}: there is no parameter {', '.join(unknown)}")
+        advice = "".join(f"; {_ADVICE[key]}" for key in unknown if key in _ADVICE)
+        raise OperandError(f"{made.usage}: there is no parameter {', '.join(unknown)}{advice}")
     for key, value in merged.items():
         if value is inspect.Parameter.empty:
-            raise OperandError(f"{made.name}{made.signature}: the parameter {key} is missing")
+            raise OperandError(f"{made.usage}: the parameter {key} is missing")
     return merged
+
+
+def check_of(made: Function) -> Callable[..., dict[str, Any]]:
+    """Give a function's check, with a word on parameters that the function does not have: ``check(*shapes, **params)``.
+
+    Of a function without one, what completes the parameters by their defaults.
+    """
+    check = made.check
+    if check is None:
+        return lambda *shapes, **params: with_defaults(made, params)
+
+    def explained(*shapes: Any, **params: Any) -> dict[str, Any]:
+        try:
+            return check(*shapes, **params)
+        except TypeError:
+            with_defaults(made, params)
+            raise
+
+    return explained
 
 
 # Operands ----------------------------------------------------------------------------------------------------
@@ -99,7 +130,7 @@ def operands(made: Function, args: Sequence[Any]) -> tuple[list[Any], Device]:
     """
     count = len(made.inputs)
     if len(args) < made.required or (len(args) > count and not made.variadic):
-        raise OperandError(f"{made.name}{made.signature}: got {len(args)} arrays")
+        raise OperandError(f"{made.usage}: got {len(args)} arrays")
     device: Device | None = None
     first: Any = None
     for arg in args:
@@ -216,7 +247,7 @@ def careful(made: Function, args: Sequence[Any], params: Mapping[str, Any]) -> A
     shapes = [tuple(v.shape) if hasattr(v, "shape") else None if v is None else () for v in values]
     if made.broadcasts and made.check is None:
         broadcast_shapes(made.name, [s for s in shapes if s is not None])
-    merged = made.check(*shapes, **params) if made.check is not None else with_defaults(made, params)
+    merged = check_of(made)(*shapes, **params)
     edges = tuple(node_of(a) if isinstance(a, Tensor) else None for a in found)
     needs_grad = made.differentiable and any(e is not None for e in edges) and recording()
     if needs_grad and not made.has_rules and made.body is not None:

@@ -260,7 +260,7 @@ class Function:
     __slots__ = (
         *("name", "inputs", "variadic", "params", "required", "rules", "specs", "body", "check", "outputs"),
         *("takes", "gives", "promotes", "broadcasts", "differentiable", "standard", "prepare", "provider"),
-        *("samples", "call", "doc", "signature", "view", "keeps_out", "sequence", "accumulates"),
+        *("samples", "call", "doc", "signature", "usage", "view", "keeps_out", "sequence", "accumulates"),
         *("wide", "results"),
     )
 
@@ -300,6 +300,8 @@ class Function:
         self.required = sum(p.default is p.empty and p.kind is p.POSITIONAL_ONLY for p in arrays)
         self.params = {p.name: p.default for p in others}
         self.signature = signature.replace(parameters=parameters)
+        plain = [p.replace(annotation=p.empty) for p in parameters]
+        self.usage = f"{self.name}{signature.replace(parameters=plain, return_annotation=signature.empty)}"
         self.doc = inspect.cleandoc(definition.__doc__ or "")
         unknown = set(rules) - set(self.inputs)
         if unknown:

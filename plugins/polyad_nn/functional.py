@@ -86,9 +86,7 @@ def sigmoid(xp: ad.XP, x: ad.Tensor, /) -> ad.Tensor:
 def _along(name: str) -> Any:
     """Make the check of a function along one axis."""
 
-    def check(shape: Shape, *, axis: Any = -1, **unknown: Any) -> dict[str, Any]:
-        if unknown:
-            raise OperandError(f"{name}(x, axis=-1): there is no parameter {', '.join(sorted(unknown))}")
+    def check(shape: Shape, *, axis: Any = -1) -> dict[str, Any]:
         if type(axis) is not int:
             raise OperandError(f"{name}: axis must be one integer; got {axis!r}")
         ndim = len(shape)
@@ -182,9 +180,7 @@ def _reduction(name: str, reduction: Any) -> str:
     return reduction  # type: ignore[no-any-return]
 
 
-def _mse_check(x: Shape, target: Shape, *, reduction: Any = "mean", **unknown: Any) -> dict[str, Any]:
-    if unknown:
-        raise OperandError(f"mse_loss: there is no parameter {', '.join(sorted(unknown))}")
+def _mse_check(x: Shape, target: Shape, *, reduction: Any = "mean") -> dict[str, Any]:
     if x != target:
         raise ShapeError(
             f"mse_loss: input and target must have one shape; got {x} and {target}. "

@@ -90,9 +90,7 @@ def digamma(x: ad.Tensor, /) -> ad.Tensor:
     """
 
 
-def _order(shape: Shape, *, n: Any = inf, **unknown: Any) -> dict[str, Any]:
-    if unknown:
-        raise OperandError(f"special.polygamma(n, x): there is no parameter {', '.join(sorted(unknown))}")
+def _order(shape: Shape, *, n: Any = inf) -> dict[str, Any]:
     if not hasattr(n, "__index__") or n < 0:
         raise ArgumentError(f"special.polygamma: n must be an integer that is not negative; got {n!r}")
     return {"n": n.__index__()}
@@ -161,9 +159,7 @@ def polygamma(n: int, x: ad.Tensor) -> ad.Tensor:
     return _polygamma(x, n=n)
 
 
-def _dimension(shape: Shape, *, d: Any = 0, **unknown: Any) -> dict[str, Any]:
-    if unknown:
-        raise OperandError(f"special.multigammaln(a, d): there is no parameter {', '.join(sorted(unknown))}")
+def _dimension(shape: Shape, *, d: Any = 0) -> dict[str, Any]:
     if not hasattr(d, "__index__") or d < 1:
         raise ArgumentError(f"special.multigammaln: d, the dimension, must be a positive integer; got {d!r}")
     return {"d": d.__index__()}

@@ -230,9 +230,7 @@ def logit(x: ad.Tensor, /) -> ad.Tensor:
 def _axes(name: str) -> Any:
     """Make the check of a function along some axes, or all."""
 
-    def check(shape: Shape, *, axis: Any = None, **unknown: Any) -> dict[str, Any]:
-        if unknown:
-            raise OperandError(f"special.{name}(x, axis=None): there is no parameter {', '.join(sorted(unknown))}")
+    def check(shape: Shape, *, axis: Any = None) -> dict[str, Any]:
         ndim = len(shape)
         axes = tuple(range(ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
         for a in axes:

@@ -25,13 +25,26 @@ def lstsq(a: np.ndarray, b: np.ndarray) -> tuple[Any, ...]:
 
 
 def vector_norm(x: np.ndarray, **params: Any) -> Any:
+    if not x.size:  # NumPy before 2.2 has no largest entry of nothing
+        return np.sum(np.abs(x), axis=params.get("axis"), keepdims=params.get("keepdims", False))
     with np.errstate(divide="ignore"):
         return np.linalg.vector_norm(x, **params)
 
 
+def matrix_norm(x: np.ndarray, **params: Any) -> Any:
+    if not x.size:
+        return np.sum(np.abs(x), axis=(-2, -1), keepdims=params.get("keepdims", False))
+    return np.linalg.matrix_norm(x, **params)
+
+
+def matrix_rank(x: np.ndarray, rtol: Any = None) -> Any:
+    return np.linalg.matrix_rank(x, rtol=rtol) if x.size else np.zeros(x.shape[:-2], np.int64)
+
+
 REFERENCES = {
     "linalg.lstsq": lstsq,
-    "linalg.matrix_rank": lambda x, rtol=None: np.linalg.matrix_rank(x, rtol=rtol),
+    "linalg.matrix_norm": matrix_norm,
+    "linalg.matrix_rank": matrix_rank,
     "linalg.pinv": lambda x, rtol=None: np.linalg.pinv(x, rtol=rtol),
     "linalg.vector_norm": vector_norm,
     "norm": norm,

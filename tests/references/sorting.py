@@ -38,6 +38,9 @@ def unique_all(x: np.ndarray) -> Any:
 
 
 REFERENCES = {
+    "take_along_axis": lambda x, indices, axis=-1: np.take_along_axis(x, indices, axis),  # NumPy 2.1 has no default
+    # without an axis NumPy 2.1 gives a number of Python
+    "count_nonzero": lambda x, **params: np.asarray(np.count_nonzero(x, **params)),
     "_add_along_axis": add_along_axis,
     "argsort": argsort,
     "kthvalue": kthvalue,

@@ -30,6 +30,9 @@ def reducing(name: str, *, empty: bool = True, **others: Any) -> Any:
         if type(axis) is int and -len(shape) <= axis < len(shape):
             axes: tuple[int, ...] = (axis % len(shape),)
         else:
+            if isinstance(axis, Tensor):
+                advice = f"; the {name} of two arrays is {name}imum(x1, x2)" if name in ("max", "min") else ""
+                raise OperandError(f"{name}: axis is a tensor; expected an integer or a tuple of them{advice}")
             axes = normalize_axes(name, axis, len(shape))
         if not empty and not count(shape, axes):
             raise ShapeError(f"{name}: no elements to choose from: the shape is {shape}, reduced over axis {axes}")
@@ -37,7 +40,7 @@ def reducing(name: str, *, empty: bool = True, **others: Any) -> Any:
         for key, default in others.items():
             params[key] = more.pop(key, default)
         if more:
-            raise OperandError(f"{name}: there is no parameter {', '.join(sorted(more))}")
+            raise TypeError(more)  # explained by who called, where the function does not have them
         return params
 
     return check
