@@ -10,7 +10,20 @@ from typing import Any, Final
 
 from . import autograd
 from .array_protocols import array_function, array_ufunc
-from .dtypes import bool as bool_, complex64, complex128, float16, float32, float64, int32, int64
+from .dtypes import (
+    bfloat16,
+    bool as bool_,
+    complex64,
+    complex128,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+)
 from .errors import AutogradError
 from .function import FUNCTIONS
 from .graph import Handle
@@ -142,6 +155,7 @@ ALIASES: Final = {
     "row_stack": "vstack",
     "cat": "concat",
     "concatenate": "concat",
+    "as_tensor": "asarray",
 }
 """PyTorch's and NumPy's spellings that clash with nothing in the standard: ``alias -> name``."""
 
@@ -306,6 +320,10 @@ for _name, _dtype in {
     "float": float32,
     "double": float64,
     "half": float16,
+    "bfloat16": bfloat16,
+    "byte": uint8,
+    "char": int8,
+    "short": int16,
     "long": int64,
     "int": int32,
     "bool": bool_,
