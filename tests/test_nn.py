@@ -120,7 +120,7 @@ def test_functions_are_registered() -> None:
 
 
 def numpy_softmax(x: Any, axis: int = -1) -> Any:
-    e = np.exp(x - x.max(axis, keepdims=True))
+    e = np.exp(x - x.max(axis, keepdims=True, initial=-np.inf))
     return e / e.sum(axis, keepdims=True)
 
 
@@ -130,7 +130,9 @@ REFERENCES = {
     "nn.sigmoid": lambda x: np.where(x < 0, np.exp(np.minimum(x, 0)), 1) / (1 + np.exp(-np.abs(x))),
     "nn.softmax": numpy_softmax,
     "nn.log_softmax": lambda x, axis=-1: (
-        x - x.max(axis, keepdims=True) - np.log(np.exp(x - x.max(axis, keepdims=True)).sum(axis, keepdims=True))
+        (x - (m := x.max(axis, keepdims=True, initial=-np.inf)) - np.log(np.exp(x - m).sum(axis, keepdims=True)))
+        if x.size
+        else x
     ),
     "nn.mse_loss": lambda x, t, reduction="mean": (
         (x - t) ** 2 if reduction == "none" else getattr(((x - t) ** 2), reduction)()
@@ -1062,3 +1064,13 @@ def test_training_leaves_nothing_to_the_garbage_collector(backend: Backend) -> N
 def test_samples_of_failures_are_checked() -> None:
     failing = [s for f in ad.FUNCTIONS.values() if f.name.startswith("nn.") for s in f.samples if isinstance(s, Fails)]
     assert len(failing) >= 10
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize(("shape", "axis"), [((700, 300), 1), ((700, 300), 0), ((2, 400, 200), -1), ((3, 80_000), 1)])
+def test_softmax_of_more_than_a_block(backend: Backend, name: str, shape: tuple[int, ...], axis: int) -> None:
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    z = np.exp(x.astype(np.float64))
+    expected = z / z.sum(axis, keepdims=True)
+    found = getattr(ad.nn.functional, name)(ad.tensor(x), axis)
+    assert_close(found, np.log(expected) if name == "log_softmax" else expected, check_dtype=False, rtol=1e-5)

@@ -22,7 +22,7 @@ from typing import Any
 
 from polyad.hookspecs import hookimpl
 
-from . import functional as functional, optim as optim
+from . import functional as functional, kernels, optim as optim
 from .functional import (
     cross_entropy as cross_entropy,
     dropout as dropout,
@@ -54,6 +54,12 @@ from .module import (
 def polyad_functions() -> Iterable[Any]:
     """Give the functions of `functional`."""
     return functional.FUNCTIONS
+
+
+@hookimpl
+def polyad_kernels() -> Mapping[str, Mapping[str, Any]]:
+    """Give kernels for a backend whose library would go over memory more often."""
+    return {"numpy": kernels.numpy_kernels()}
 
 
 @hookimpl

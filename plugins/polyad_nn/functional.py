@@ -104,6 +104,8 @@ def _softmax_samples(name: str) -> list[ad.Sample]:
         ad.Sample((3, 4), axis=0),
         ad.Sample((2, 3, 4), axis=1),
         ad.Sample((4,)),
+        ad.Sample((2, 0), name="of nothing"),
+        ad.Sample((0, 3)),
         ad.Sample([[1e4, 0.0], [-1e4, -1e4]], name="far apart", grad=False),
         ad.Sample([[-math.inf, 0.0]], name="masked", grad=False),
         ad.Fails((2, 3), axis=2, error=IndexOutOfRangeError, match=r"axis 2 is out of range.*-2 to 1"),
@@ -113,11 +115,15 @@ def _softmax_samples(name: str) -> list[ad.Sample]:
 
 
 def _softmax(xp: Any, x: Any, axis: int) -> Any:
+    if not x.shape[axis]:
+        return xp.zeros_like(x)
     z = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
     return z / xp.sum(z, axis=axis, keepdims=True)
 
 
 def _log_softmax(xp: Any, x: Any, axis: int) -> Any:
+    if not x.shape[axis]:
+        return xp.zeros_like(x)
     z = x - xp.max(x, axis=axis, keepdims=True)
     return z - xp.log(xp.sum(xp.exp(z), axis=axis, keepdims=True))
 
