@@ -38,9 +38,15 @@ def _lu(x: Any) -> Any:
     return exchanged, jnp.tril(both, -1) + jnp.eye(x.shape[-1], dtype=x.dtype), jnp.triu(both)
 
 
+def _slogdet(x: Any) -> Any:
+    sign, logarithm = jnp.linalg.slogdet(x)
+    return jnp.where(jnp.isnan(logarithm), jnp.nan, sign), logarithm  # which JAX before 0.9 gives a sign
+
+
 KERNELS = {
     "linalg.cholesky": _cholesky,
     "linalg.eigh": lambda x: tuple(jnp.linalg.eigh(x, symmetrize_input=False)),
     "linalg.eig": lambda x: tuple(jnp.linalg.eig(x)),
     "linalg.lu": _lu,
+    "linalg.slogdet": _slogdet,
 }

@@ -108,6 +108,11 @@ def _lcm(x1: Any, x2: Any) -> Any:
     return jnp.where(common == 0, 0, a // jnp.maximum(common, 1) * b).astype(jnp.result_type(x1, x2))
 
 
+def _truth(x: Any) -> Any:
+    """Which numbers are not 0: JAX's reductions look at a complex number's real part alone."""
+    return x != 0 if x.dtype.kind == "c" else x
+
+
 KERNELS = {
     **complex_functions.KERNELS,
     "floor_divide": _divides(_floor_divide, jnp.floor_divide),
@@ -116,6 +121,8 @@ KERNELS = {
     "power": power,
     "rsqrt": lambda x: 1 / complex_functions.KERNELS["sqrt"](x) if x.dtype.kind == "c" else jax.lax.rsqrt(x),
     "heaviside": None,  # of NaN JAX before 0.10 has the number for 0
+    "all": lambda x, axis=None, keepdims=False: jnp.all(_truth(x), axis=axis, keepdims=keepdims),
+    "any": lambda x, axis=None, keepdims=False: jnp.any(_truth(x), axis=axis, keepdims=keepdims),
     "gcd": _gcd,
     "lcm": _lcm,
 }

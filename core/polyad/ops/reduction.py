@@ -317,6 +317,9 @@ argmax = _arg_extreme("argmax", "largest", "tensor([1, 0])")
 argmin = _arg_extreme("argmin", "smallest", "tensor([0, 1])")
 
 
+_IMAGINARY: Final = Sample([[1j, 2j], [0j, -2j]], axis=1, name="imaginary")
+
+
 def _testing(name: str, words: str, result: str) -> Any:
     def definition(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
         pass
@@ -337,7 +340,7 @@ def _testing(name: str, words: str, result: str) -> Any:
         check=reducing(name),
         standard=True,
         differentiable=False,
-        samples=[*along_axes(), Sample((2, 3), axis=0, domain="bools"), Sample((0,), name="of nothing")],
+        samples=[*along_axes(), Sample((2, 3), axis=0, domain="bools"), Sample((0,), name="of nothing"), _IMAGINARY],
     )(definition)
 
 
