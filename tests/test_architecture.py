@@ -25,6 +25,7 @@ LAYERS = [
     ["graph"],
     ["views"],
     ["tensor"],
+    ["backward_hooks"],
     ["engine"],
     ["careful"],
     ["calls"],

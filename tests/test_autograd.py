@@ -899,8 +899,16 @@ def test_a_hook_needs_a_gradient(backend: Backend) -> None:
 @pytest.mark.parametrize(
     ("result", "error", "match"),
     [
-        (lambda: ad.ones(7), errors.ShapeError, r"a hook's result: the gradient has shape \(7,\); expected \(3,\)"),
-        (lambda: ad.ones(3).long(), errors.DTypeError, "a hook's result: the gradient is int64; expected float32"),
+        (
+            lambda: ad.ones(7),
+            errors.ShapeError,
+            r"the hook '.*' returned: the gradient has shape \(7,\); expected \(3,\)",
+        ),
+        (
+            lambda: ad.ones(3).long(),
+            errors.DTypeError,
+            "the hook '.*' returned: the gradient is int64; expected float32",
+        ),
         (lambda: 3, errors.OperandError, "a hook must return a tensor or None; .* returned a int"),
     ],
 )

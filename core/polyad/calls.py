@@ -18,7 +18,7 @@ from .dtypes import CATEGORIES, as_dtype
 from .errors import OperandError, ShapeError
 from .function import ARRAY, FUNCTIONS, NAMESPACE, OUT, TENSORS, Function
 from .grad_mode import recording
-from .graph import Node, Version, guards_of, new, next_sequence, record
+from .graph import Node, Version, guards_of, new, next_sequence, observed, record
 from .tensor import Tensor
 from .views import Root, node_of, raw
 
@@ -102,8 +102,10 @@ def _unary(made: Function) -> Callable[..., Any]:
         out: Any = new(Tensor)
         out._data, out._device = result, device
         out._version = out._storage = out._grad = None
-        if edge is None or not differentiable or not recording():
+        if edge is None or not differentiable or recording() is not True:
             out._node = None
+            if edge is not None and differentiable:
+                out._node = observed(made, device, (x,), (data,), (edge,), NO_PARAMS, result, out)
             return out
         node: Any = Node()
         node.function, node.device = made, device
@@ -163,8 +165,10 @@ def _binary(made: Function, fallback: Callable[[Any, Any], Any]) -> Callable[...
         out: Any = new(Tensor)
         out._data, out._device = result, device
         out._version = out._storage = out._grad = None
-        if (a_edge is None and b_edge is None) or not differentiable or not recording():
+        if (a_edge is None and b_edge is None) or not differentiable or recording() is not True:
             out._node = None
+            if differentiable and (a_edge is not None or b_edge is not None):
+                out._node = observed(made, device, (a, b), (x, y), (a_edge, b_edge), NO_PARAMS, result, out)
             return out
         node: Any = Node()
         node.function, node.device = made, device
@@ -267,8 +271,10 @@ def _parametrised(made: Function) -> Callable[..., Any]:
         out: Any = new(Tensor)
         out._data, out._device = result, device
         out._version = out._storage = out._grad = None
-        if edge is None or not keeps or not recording():
+        if edge is None or not keeps or recording() is not True:
             out._node = None
+            if edge is not None and keeps:
+                out._node = observed(made, device, (x,), (data,), (edge,), params, result, out)
             return out
         node: Any = Node()
         node.function, node.device = made, device
@@ -343,7 +349,7 @@ def _several(made: Function) -> Callable[..., Any]:
                 merged = remembered(*shapes, **params)
             except TypeError:
                 merged = check(*shapes, **params)
-            recorded = recorded and differentiable and recording()
+            recorded = recorded and differentiable and recording() is not False
             if recorded and body is not None:
                 outs = body(TENSORS, *((list(args),) if sequence else args), **merged)
                 return made.results(*outs) if several else outs

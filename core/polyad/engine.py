@@ -1,13 +1,13 @@
 """The backward engine: visits recorded nodes from results to operands, and runs their rules.
 
 Inside, gradients are the complex conjugates of those users see, so that rules are plain formulas (see
-`polyad.function`); `enter` and `leave` convert. Everything is iterative: depth costs no stack.
+`polyad.function`); `backward_hooks.enter` and `leave` convert. Everything is iterative: depth costs no stack.
 """
 
 from __future__ import annotations
 
-import contextlib
 import sys
+import threading
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush, heappushpop
 from itertools import zip_longest
@@ -15,15 +15,16 @@ from typing import Any
 
 from . import views
 from .backend import Device
-from .errors import AutogradError, OperandError
+from .backward_hooks import after, after_accumulating, before, call_hooks, leave
+from .errors import AutogradError
 from .function import ARRAY, ARRAYS, FUNCTIONS, NAMESPACE, OUT, TENSORS, Function, Rule
-from .grad_mode import no_grad
-from .graph import Node, Output, check_guards, specs_of
+from .grad_mode import no_grad, watched
+from .graph import AccumulateGrad, Node, Output, opened, origin, specs_of
 from .plugins import plugins
 from .rules import sum_to
-from .tensor import Tensor, require_gradient, wrap
+from .tensor import wrap
 
-__all__ = ["accumulate", "as_type", "enter", "leave", "propagate"]
+__all__ = ["accumulate", "as_type", "propagate", "reachable"]
 
 
 def lifted(node: Node, kept: Sequence[Any]) -> tuple[Any, ...]:
@@ -50,22 +51,8 @@ def lifted(node: Node, kept: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(args)
 
 
-def enter(g: Any, tensor: Tensor, create_graph: bool) -> Any:
-    """Turn a user's gradient into what the engine carries."""
-    if tensor.dtype.is_complex:
-        g = FUNCTIONS["conj"].call(g)
-    return g if create_graph else views.raw(g)
-
-
-def leave(g: Any, device: Device) -> Tensor:
-    """Turn what the engine carries into the gradient a user sees."""
-    if not isinstance(g, Tensor):
-        g = wrap(device.asarray(g), device)
-    return FUNCTIONS["conj"].call(g) if g.dtype.is_complex else g  # type: ignore[no-any-return]
-
-
-def _needed(roots: Iterable[Any], wanted: set[Any]) -> set[Any]:
-    """The nodes between the roots and the wanted edges."""
+def _reached(roots: Iterable[Any]) -> dict[int, Any]:
+    """The nodes from which the roots were computed, by their place in the order."""
     found: dict[int, Any] = {}
     stack = [e.node if type(e) is Output else e for e in roots]
     while stack:
@@ -73,12 +60,23 @@ def _needed(roots: Iterable[Any], wanted: set[Any]) -> set[Any]:
         if node.seq in found:
             continue
         found[node.seq] = node
-        if type(node) is Node:
+        if type(node) is not AccumulateGrad:
             stack.extend(e.node if type(e) is Output else e for e in node.edges if e is not None)
+    return found
+
+
+def reachable(roots: Iterable[Any]) -> set[Any]:
+    """The nodes that a pass from the roots comes to."""
+    return set(_reached(roots).values())
+
+
+def _needed(roots: Iterable[Any], wanted: set[Any]) -> set[Any]:
+    """The nodes between the roots and the wanted edges."""
+    found = _reached(roots)
     needed = {e.node if type(e) is Output else e for e in wanted}
     for seq in sorted(found):  # operands before results
         node = found[seq]
-        if type(node) is Node:
+        if type(node) is not AccumulateGrad:
             for edge in node.edges:
                 if edge is not None and (edge.node if type(edge) is Output else edge) in needed:
                     needed.add(node)
@@ -132,97 +130,138 @@ def _propagate(
     captured: dict[Any, Any] = {}
     asked = None if wanted is None else set(wanted)
     needed = None if asked is None else _needed([edge for edge, _ in roots], asked)
+    watch: Any = watched()
+    check = None if watch is None else watch.check
+    tracked = create_graph or check is not None
     add = FUNCTIONS["add"]
+    node: Any = None
     following: Node | None = None  # the node to visit next, if it is not in the queue: chains need no queue
     if len(roots) == 1 and type(roots[0][0]) is Node:
         following, grads[following] = roots[0][0], roots[0][1]
     else:
         for edge, g in roots:
             _arrive(edge, g, grads, queue, hooked)
-    while queue or following is not None:
-        if following is None:
-            node = heappop(queue)[1]
-        elif queue and -queue[0][0] > following.seq:
-            node = heappushpop(queue, (-following.seq, following))[1]
-        else:
-            node = following
-        following = None
-        g = grads.pop(node)
-        if hooked and type(g) is list:
-            for i in range(len(g)):
-                output = hooked.pop((node, i), None)
-                if output is not None:
-                    g[i] = _call_hooks(output.hooks, g[i], node.device)
-        elif node.hooks:
-            g = _call_hooks(node.hooks, g, node.device)
-        if asked is not None:
-            _capture(node, g, asked, captured)
-            if not any(_target(e) in needed for e in node.edges):  # type: ignore[operator]
-                continue
-        args = node.args
-        if args is None:
-            raise AutogradError(
-                f"backward: the graph was freed at {node.name()}, which a first backward() went through; "
-                f"write backward(retain_graph=True) the first time to go through it again"
-            )
-        guards = node.guards
-        if guards and (guards[0].count != guards[1] or len(guards) > 2):
-            check_guards(node)
-        function = node.function
-        device = node.device
-        if function.outputs != 1:
-            g = tuple(g)
-        xp: Any = device.xp
-        gradients = None
-        if needed is not None:
-            args = tuple(a if _target(e) in needed else None for a, e in zip(args, node.edges, strict=True))
-        if create_graph:
-            xp, args = TENSORS, lifted(node, args)
-        elif device.pull is not None:
-            gradients = device.pull(node, g, args)
-        if not keep:
-            node.args = None
-            node.guards = ()
-        rules = rules_for(function, len(args)) if function.variadic else function.rules
-        shapes = node.shapes
-        i = -1
-        for edge in node.edges:
-            i += 1
-            if gradients is not None:
-                gradient = gradients[i]
-                if gradient is None:
-                    continue
+    try:
+        while queue or following is not None:
+            if following is None:
+                node = heappop(queue)[1]
+            elif queue and -queue[0][0] > following.seq:
+                node = heappushpop(queue, (-following.seq, following))[1]
             else:
-                arg = args[i]
-                if arg is None:
+                node = following
+            following = None
+            g = grads.pop(node)
+            if hooked and type(g) is list:
+                for i in range(len(g)):
+                    output = hooked.pop((node, i), None)
+                    if output is not None:
+                        g[i] = call_hooks(output.hooks, g[i], node.device, roots, needed)
+            hooks = node.hooks
+            if hooks is not None:
+                g = before(node, g, roots, needed)
+            if asked is not None:
+                _capture(node, g, asked, captured)
+                if not any(_target(e) in needed for e in node.edges):  # type: ignore[operator]
                     continue
-                gradient = rules[i](g, *arg)  # type: ignore[misc]
-                if shapes is not None and gradient.shape != shapes[i]:
-                    gradient = sum_to(xp, gradient, shapes[i])
-            if edge in grads:
-                there = grads[edge]
-                grads[edge] = there + gradient if create_graph else edge.device.kernels[add](there, gradient)
-                continue
-            kind = type(edge)
-            if kind is Output:
-                _arrive(edge, gradient, grads, queue, hooked)
-                continue
-            grads[edge] = gradient
-            if kind is Node:
-                if following is None:
-                    following = edge
-                elif edge.seq > following.seq:
-                    heappush(queue, (-following.seq, following))
-                    following = edge
+            args = node.args
+            if args is None:
+                raise AutogradError(
+                    f"backward: the graph was freed at {node.name()}, which a first backward() went through; "
+                    f"write backward(retain_graph=True) the first time to go through it again"
+                )
+            guards = node.guards
+            if guards and (guards[0].count != guards[1] or len(guards) > 2):
+                args = opened(node)
+            function = node.function
+            device = node.device
+            if function.outputs != 1:
+                g = tuple(g)
+            xp: Any = device.xp
+            gradients = None
+            if needed is not None:
+                args = tuple(a if _target(e) in needed else None for a, e in zip(args, node.edges, strict=True))
+            rules = function.rules
+            if function.variadic:
+                if function.joint is not None:
+                    gradients = function.joint(node, g, args, create_graph)
                 else:
-                    heappush(queue, (-edge.seq, edge))
+                    rules = rules_for(function, len(args))
+            if tracked or hooks is not None:
+                if gradients is None:
+                    gradients = _all_gradients(node, g, args, rules, create_graph)
+                if hooks is not None and hooks.post:
+                    gradients = after(node, g, gradients)
+                if check is not None:
+                    check(node, gradients)
+            elif device.pull is not None and gradients is None:
+                gradients = device.pull(node, g, args)
+            if not keep:
+                node.args = None
+                node.guards = ()
+            shapes = node.shapes
+            i = -1
+            for edge in node.edges:
+                i += 1
+                if gradients is not None:
+                    gradient = gradients[i]
+                    if gradient is None:
+                        continue
+                else:
+                    arg = args[i]
+                    if arg is None:
+                        continue
+                    gradient = rules[i](g, *arg)
+                    if shapes is not None and gradient.shape != shapes[i]:
+                        gradient = sum_to(xp, gradient, shapes[i])
+                if edge in grads:
+                    there = grads[edge]
+                    grads[edge] = there + gradient if create_graph else edge.device.kernels[add](there, gradient)
+                    continue
+                kind = type(edge)
+                if kind is Output:
+                    _arrive(edge, gradient, grads, queue, hooked)
+                    continue
+                grads[edge] = gradient
+                if kind is not AccumulateGrad:
+                    if following is None:
+                        following = edge
+                    elif edge.seq > following.seq:
+                        heappush(queue, (-following.seq, following))
+                        following = edge
+                    else:
+                        heappush(queue, (-edge.seq, edge))
+    except Exception as error:
+        if node is not None and not isinstance(error, AutogradError):
+            error.add_note(origin(node))
+        raise
     for edge in grads:
-        if edge.hooks:
-            grads[edge] = _call_hooks(edge.hooks, grads[edge], edge.device)
+        if edge.hooks is not None:
+            grads[edge] = before(edge, grads[edge], roots, needed)
     if asked is None:
         return grads
     captured.update({e: g for e, g in grads.items() if e in asked})
     return captured
+
+
+def _all_gradients(
+    node: Node, g: Any, args: Sequence[Any], rules: Sequence[Rule | None], create_graph: bool
+) -> Sequence[Any]:
+    """The gradients of all of a node's inputs, before any is passed on."""
+    device = node.device
+    xp: Any = device.xp
+    if create_graph:
+        xp, args = TENSORS, lifted(node, args)
+    elif device.pull is not None:
+        found: Sequence[Any] | None = device.pull(node, g, args)
+        if found is not None:
+            return found
+    gradients: list[Any] = []
+    for i, arg in enumerate(args):
+        gradient = None if arg is None else rules[i](g, *arg)  # type: ignore[misc]
+        if gradient is not None and node.shapes is not None and gradient.shape != node.shapes[i]:
+            gradient = sum_to(xp, gradient, node.shapes[i])
+        gradients.append(gradient)
+    return gradients
 
 
 def _arrive(
@@ -243,7 +282,7 @@ def _arrive(
         grads[edge] = grads[edge] + g
     else:
         grads[edge] = g
-        if kind is Node:
+        if kind is not AccumulateGrad:
             heappush(queue, (-edge.seq, edge))
 
 
@@ -265,25 +304,7 @@ def _target(edge: Any) -> Any:
     return edge.node if type(edge) is Output else edge
 
 
-def _call_hooks(hooks: Sequence[Any], g: Any, device: Device) -> Any:
-    recorded = isinstance(g, Tensor)
-    with contextlib.nullcontext() if recorded else no_grad():
-        for hook in hooks:
-            # what a hook keeps or writes is its own: the same array may go on along several paths
-            seen = leave(g if recorded else device.backend.owned(g, True), device)
-            changed = hook(seen)
-            if changed is not None:
-                if not isinstance(changed, Tensor):
-                    raise OperandError(
-                        f"a hook must return a tensor or None; {getattr(hook, '__name__', hook)!r} returned a "
-                        f"{type(changed).__name__}"
-                    )
-                require_gradient("a hook's result", changed, seen.shape, seen.dtype, device)
-                g = enter(changed, changed, recorded)
-    return g
-
-
-def as_type(g: Any, tensor: Tensor, device: Device) -> Any:
+def as_type(g: Any, tensor: Any, device: Device) -> Any:
     """Bring a raw gradient to its tensor's type, where a rule's numbers made it a wider one (see `Backend.strong`)."""
     native = views.raw(tensor).dtype
     if g.dtype is native or device.dtypes[native] not in device.backend.strong:
@@ -291,26 +312,53 @@ def as_type(g: Any, tensor: Tensor, device: Device) -> Any:
     return device.kernels[FUNCTIONS["astype"]](g, dtype=native)
 
 
+_accumulating = threading.RLock()
+
+
 def accumulate(gradients: dict[Any, Any], create_graph: bool) -> None:
-    """Add gradients to the leaves they belong to."""
-    for edge in gradients:
-        leaf = edge.leaf()
-        if leaf is None:
-            continue
-        g = gradients[edge]
-        device = edge.device
-        if create_graph:
-            g = leave(g, device)
-            leaf._grad = g.clone() if leaf._grad is None else leaf._grad + g
-            continue
-        if type(g) is not device.array:
-            g = device.asarray(g)
-        g = as_type(g, leaf, device)
-        if leaf._grad is not None:
-            with no_grad():
-                leaf._grad.add_(leave(g, device))
-        elif device.dtypes[g.dtype].is_complex:
-            leaf._grad = leave(g, device)
-        else:
-            shared = sys.getrefcount(g) > 3  # the dictionary, the local name and the call
-            leaf._grad = wrap(device.backend.owned(g, shared), device)
+    """Add gradients to the leaves they belong to.
+
+    Raises
+    ------
+    AutogradError
+        If a gradient has no value yet, and the leaf, which is from outside the traced function, would outlive it.
+    """
+    hooked: tuple[tuple[Any, Any], ...] = ()
+    with _accumulating:  # several threads may come to the same leaves at once
+        for edge in gradients:
+            leaf = edge.leaf()
+            if leaf is None:
+                continue
+            if edge.hooks is not None:
+                hooked += ((edge, leaf),)
+            g = gradients[edge]
+            device = edge.device
+            if device.pull is not None:  # a backend that compiles
+                _refuse_traced(views.raw(g) if create_graph else g, leaf)
+            if create_graph:
+                g = leave(g, device)
+                leaf._grad = g.clone() if leaf._grad is None else leaf._grad + g
+                continue
+            if type(g) is not device.array:
+                g = device.asarray(g)
+            g = as_type(g, leaf, device)
+            if leaf._grad is not None:
+                with no_grad():
+                    leaf._grad.add_(leave(g, device))
+            elif device.dtypes[g.dtype].is_complex:
+                leaf._grad = leave(g, device)
+            else:
+                shared = sys.getrefcount(g) > 3  # the dictionary, the local name and the call
+                leaf._grad = wrap(device.backend.owned(g, shared), device)
+    for edge, leaf in hooked:
+        after_accumulating(edge, leaf)
+
+
+def _refuse_traced(g: Any, leaf: Any) -> None:
+    backend = leaf._device.backend
+    if backend.is_traced(g) and not backend.is_traced(views.raw(leaf)):
+        raise AutogradError(
+            f"backward: a leaf of shape {leaf.shape} is from outside a function that is being traced, such as by "
+            f"jax.jit, and its grad would be left without a value; pass it in as an argument, or return "
+            f"autograd.grad(y, x)"
+        )

@@ -248,6 +248,8 @@ class Function:
         False for functions whose derivative is zero or undefined everywhere.
     provider : str
         The distribution it comes from.
+    joint : callable or None
+        In place of rules: ``joint(node, g, args, create_graph)`` gives the gradients of all inputs, None for none.
 
     Examples
     --------
@@ -261,7 +263,7 @@ class Function:
         *("name", "inputs", "variadic", "params", "required", "rules", "specs", "body", "check", "outputs"),
         *("takes", "gives", "promotes", "broadcasts", "differentiable", "standard", "prepare", "provider"),
         *("samples", "call", "doc", "signature", "usage", "view", "keeps_out", "sequence", "accumulates"),
-        *("wide", "results"),
+        *("wide", "results", "joint"),
     )
 
     def __init__(
@@ -324,6 +326,7 @@ class Function:
         self.provider = "polyad"
         self.view: Any = None
         self.call: Any = None
+        self.joint: Any = None
 
     def _read(self, rule: Rule) -> Spec:
         """Turn a rule's parameter names into what is to be kept for it."""

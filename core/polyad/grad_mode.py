@@ -1,6 +1,7 @@
-"""Whether operations are recorded: `no_grad`, `enable_grad`, `set_grad_enabled`.
+"""Whether operations are recorded: `no_grad`, `enable_grad`, `set_grad_enabled`, `inference_mode`.
 
-The mode is a context variable, so threads and asyncio tasks each have their own.
+The mode is a context variable, so threads and asyncio tasks each have their own. It is True, False, or the `Watch`
+that is switched on: what is done with a node once it is made. So whoever reads it finds all in one look-up.
 """
 
 from __future__ import annotations
@@ -8,16 +9,58 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from .scoped import scoped
 
-__all__ = ["enable_grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "Watch",
+    "enable_grad",
+    "inference_mode",
+    "is_grad_enabled",
+    "no_grad",
+    "set_grad_enabled",
+    "watching",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_recording: ContextVar[bool] = ContextVar("polyad_recording", default=True)
+
+class Watch(Protocol):
+    """What is done with every node that is recorded, beyond recording it (see `polyad.autograd.watches`)."""
+
+    def watch(self, node: Any, operands: Any, result: Any) -> None:
+        """Look at a node that was just made of operands and a result, or change what it keeps."""
+
+
+_recording: ContextVar[bool | Watch] = ContextVar("polyad_recording", default=True)
+_watch: ContextVar[Watch | None] = ContextVar("polyad_watch", default=None)
 recording = _recording.get  # read by every operation that has an operand with history
+watched = _watch.get
+
+
+def mode_of(enabled: bool) -> bool | Watch:
+    """The mode for recording or not, beside the watch that is switched on."""
+    return enabled and (_watch.get() or True)
+
+
+class watching:  # noqa: N801 - used as a statement, as the others here
+    """A block in which a watch sees every node that is recorded."""
+
+    __slots__ = ("tokens", "watch")
+
+    def __init__(self, watch: Watch | None) -> None:
+        self.watch = watch
+
+    def __enter__(self) -> None:
+        token = _watch.set(self.watch)
+        self.tokens = token, _recording.set(mode_of(_recording.get() is not False))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _watch.reset(self.tokens[0])
+        _recording.reset(self.tokens[1])
 
 
 def is_grad_enabled() -> bool:
@@ -30,7 +73,7 @@ def is_grad_enabled() -> bool:
     ...     ad.is_grad_enabled()
     False
     """
-    return recording()
+    return recording() is not False
 
 
 class _GradMode:
@@ -40,10 +83,10 @@ class _GradMode:
     mode: bool
 
     def __init__(self) -> None:
-        self._tokens: list[Token[bool]] = []  # a stack: the same object may be entered twice
+        self._tokens: list[Token[bool | Watch]] = []  # a stack: the same object may be entered twice
 
     def __enter__(self) -> None:
-        self._tokens.append(_recording.set(self.mode))
+        self._tokens.append(_recording.set(self.mode and (_watch.get() or True)))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -52,7 +95,7 @@ class _GradMode:
 
     def __call__(self, function: F) -> F:
         """Have ``function`` run in this mode."""
-        return scoped(function, _recording, self.mode)
+        return scoped(function, _recording, lambda: mode_of(self.mode))
 
 
 class _Plain(_GradMode):
@@ -102,6 +145,49 @@ class enable_grad(_Plain):  # noqa: N801 - the name is PyTorch's
 
     __slots__ = ()
     mode = True
+
+
+class inference_mode(_GradMode):  # noqa: N801 - the name is PyTorch's
+    """Do not record operations: `no_grad` under the name that programs for inference use.
+
+    In PyTorch, tensors made inside are of a kind of their own, which cannot be used in recorded operations later.
+    Here they are ordinary tensors that require no gradient, and may be.
+
+    Parameters
+    ----------
+    mode : bool
+        False for a block that changes nothing.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> x = ad.ones(2, requires_grad=True)
+    >>> with ad.inference_mode():
+    ...     y = x * 2
+    >>> y.requires_grad
+    False
+    """
+
+    __slots__ = ("mode",)
+
+    def __new__(cls, mode: Any = True) -> Any:
+        """Take a function, too: as a decorator without parentheses."""
+        self = super().__new__(cls)
+        if callable(mode):
+            self.__init__()  # type: ignore[misc]
+            return self(mode)
+        return self
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__()
+        self.mode = not mode
+
+    def __enter__(self) -> None:
+        self._tokens.append(_recording.set(False if not self.mode else _recording.get()))
+
+    def __call__(self, function: F) -> F:
+        """Have ``function`` run in this mode."""
+        return function if self.mode else scoped(function, _recording, lambda: False)
 
 
 class set_grad_enabled(_GradMode):  # noqa: N801 - the name is PyTorch's

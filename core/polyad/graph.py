@@ -13,8 +13,9 @@ from typing import Any, Final
 from .backend import Device
 from .errors import AutogradError, OperandError
 from .function import Function, Rule, Spec
+from .grad_mode import recording
 
-__all__ = ["AccumulateGrad", "Handle", "Node", "Output", "Version", "record"]
+__all__ = ["AccumulateGrad", "Handle", "Hooks", "Node", "Output", "Packed", "Version", "record"]
 
 new: Final = object.__new__
 next_sequence: Final = itertools.count().__next__
@@ -25,25 +26,62 @@ class Version:
 
     count = 0  # class attributes, so that making one costs nothing but the object
     by: str | None = None
+    held: list[Any] | None = None  # weakly, what is to be copied before a write (see `autograd.watches.Held`)
+
+    def preserve(self) -> None:
+        """Copy what is held, since the memory is about to be written."""
+        for reference in self.held or ():
+            held = reference()
+            if held is not None and held.device.backend.writable:
+                held.array = held.device.backend.copy(held.array)
+        self.held = None
 
 
 class Handle:
     """What a registration of a hook gives: ``handle.remove()`` undoes it. Also a context manager."""
 
-    __slots__ = ("edge", "hook")
+    __slots__ = ("registered",)
 
-    def __init__(self, edge: _Edge, hook: Callable[[Any], Any]) -> None:
-        self.edge, self.hook = edge, hook
+    def __init__(self, *registered: dict[Handle, Any]) -> None:
+        self.registered = registered
 
     def remove(self) -> None:
         """Take the hook away, if it is still there."""
-        self.edge.hooks = [h for h in self.edge.hooks or () if h is not self.hook]
+        for hooks in self.registered:
+            hooks.pop(self, None)
 
     def __enter__(self) -> Handle:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.remove()
+
+
+class Hooks:
+    """What is called when backward reaches a node, in this order, each kind in the order of registration.
+
+    Attributes
+    ----------
+    grad : dict
+        With the gradient of one result: hooks of tensors.
+    keep : dict
+        The same, after all others: `Tensor.retain_grad`.
+    pre : dict
+        With the gradients of all results, before the node's rules run.
+    post : dict
+        With the gradients of all inputs and results, after they ran; of a leaf, with it, once it has its gradient.
+    """
+
+    __slots__ = ("grad", "keep", "pre", "post")
+
+    def __init__(self) -> None:
+        self.grad: dict[Handle, Any] = {}
+        self.keep: dict[Handle, Any] = {}
+        self.pre: dict[Handle, Any] = {}
+        self.post: dict[Handle, Any] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.grad or self.keep or self.pre or self.post)
 
 
 class _Edge:
@@ -60,12 +98,41 @@ class _Edge:
     def __repr__(self) -> str:
         return f"<{self.name()}>"
 
-    def add_hook(self, hook: Callable[[Any], Any]) -> Handle:
-        """Have ``hook(gradient)`` called with the whole gradient that arrives here, as a Tensor."""
+    def add_hook(self, hook: Callable[..., Any], kind: str = "grad") -> Handle:
+        """Have a hook called: of the ``kind`` that is an attribute of `Hooks`."""
         if not callable(hook):
             raise OperandError(f"a hook must be callable; got {hook!r:.60}")
-        self.hooks = sorted([*(self.hooks or ()), hook], key=lambda h: getattr(h, "runs_last", False))
-        return Handle(self, hook)
+        if self.hooks is None:
+            self.hooks = Hooks()
+        registered = getattr(self.hooks, kind)
+        handle = Handle(registered)
+        registered[handle] = hook
+        return handle
+
+    def register_prehook(self, hook: Callable[..., Any]) -> Handle:
+        """Have ``hook(grad_outputs)`` called by backward before this node runs.
+
+        Parameters
+        ----------
+        hook : callable
+            Gets a tuple of the gradients of the node's results, None for those that have none. It may return a
+            tuple that takes its place, or None.
+
+        Returns
+        -------
+        Handle
+            ``handle.remove()`` takes the hook away.
+
+        Examples
+        --------
+        >>> import polyad as ad
+        >>> x = ad.tensor(3.0, requires_grad=True)
+        >>> y = x * x
+        >>> handle = y.grad_fn.register_prehook(lambda grads: (grads[0] * 10,))
+        >>> ad.autograd.grad(y, x)
+        (tensor(60.),)
+        """
+        return self.add_hook(hook, "pre")
 
 
 class Node(_Edge):
@@ -89,7 +156,9 @@ class Node(_Edge):
     hooks : list or None
     """
 
-    __slots__ = ("function", "edges", "args", "guards", "shapes", "seq", "device", "hooks")
+    # _metadata is empty until somebody asks for it
+    __slots__ = ("function", "edges", "args", "guards", "shapes", "seq", "device", "hooks", "_metadata")
+    _metadata: dict[str, Any]
     function: Function
     edges: tuple[Any, ...]
     args: tuple[Any, ...] | None
@@ -104,7 +173,84 @@ class Node(_Edge):
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """For each input the node its gradient goes to and which of that node's outputs it was."""
-        return tuple((edge.node, edge.index) if type(edge) is Output else (edge, 0) for edge in self.edges)
+        return tuple((shown(edge), edge.index if type(edge) is Output else 0) for edge in self.edges)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What anybody cares to note with this node. `autograd.detect_anomaly` notes ``"traceback"``."""
+        try:
+            return self._metadata
+        except AttributeError:
+            self._metadata = {}
+            return self._metadata
+
+    def register_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Have ``hook(grad_inputs, grad_outputs)`` called by backward after this node ran.
+
+        Parameters
+        ----------
+        hook : callable
+            Gets the gradients that the node computed for its inputs and those of its results, both as tuples, with
+            None where there is none. It may return a tuple that takes the place of ``grad_inputs``, or None.
+
+        Returns
+        -------
+        Handle
+            ``handle.remove()`` takes the hook away.
+
+        Examples
+        --------
+        >>> import polyad as ad
+        >>> x = ad.tensor(3.0, requires_grad=True)
+        >>> y = x * 2
+        >>> handle = y.grad_fn.register_hook(lambda inputs, outputs: print(inputs, outputs))
+        >>> y.backward()
+        (tensor(2.), None) (tensor(1.),)
+        """
+        return self.add_hook(hook, "post")
+
+
+class ShownNode(Node):
+    """A node that somebody looks at, with what it keeps as attributes (bound in `polyad.autograd.graph`).
+
+    Not `Node` itself: a class with ``__getattr__`` is slow to read, and the engine reads nodes all the time.
+    """
+
+    __slots__ = ()
+
+
+def shown(edge: Any) -> Any:
+    """Give the node of an edge, for users."""
+    node = edge.node if type(edge) is Output else edge
+    if type(node) is Node:
+        node.__class__ = ShownNode
+    return node
+
+
+class Packed:
+    """A kept array as a pack hook made it over (see `polyad.autograd.graph.saved_tensors_hooks`)."""
+
+    __slots__ = ("value", "unpack")
+
+    def __init__(self, value: Any, unpack: Callable[[Any], Any]) -> None:
+        self.value, self.unpack = value, unpack
+
+
+def opened_value(value: Any) -> Any:
+    """Give what a rule is to get for one value that was kept."""
+    return value.unpack(value.value) if type(value) is Packed else value
+
+
+def origin(node: Node) -> str:
+    """Say what a node is: its operation, whose it is, and where it ran; and the line of the program, if noted."""
+    function = node.function
+    text = f"in {node.name()} of {function.provider}, on {node.device.where}"
+    traceback = getattr(node, "_metadata", {}).get("traceback")
+    return text if traceback is None else f"{text}; recorded at\n{traceback}"
+
+
+PACKED: Final = Version()
+"""In the guards of a node, with a count that it never has: what the node keeps is to be unpacked."""
 
 
 class Output(_Edge):
@@ -131,7 +277,7 @@ class AccumulateGrad(_Edge):
     It knows its leaf weakly. A leaf that nobody holds has no use for a gradient.
     """
 
-    __slots__ = ("leaf", "seq", "hooks", "device")
+    __slots__ = ("leaf", "seq", "hooks", "device", "_metadata")
     next_functions = ()
 
     def __init__(self, leaf: Any) -> None:
@@ -140,6 +286,13 @@ class AccumulateGrad(_Edge):
     def name(self) -> str:
         """Name of the kind of node."""
         return "AccumulateGrad"
+
+    metadata = Node.metadata
+
+    @property
+    def variable(self) -> Any:
+        """The leaf; None if nobody holds it any more."""
+        return self.leaf()
 
 
 def record(
@@ -184,7 +337,15 @@ def record(
             args.append(spec.keep(device, values, params, out, position))
             guards += guards_of(spec, operands, result)
     node.args, node.guards = tuple(args), guards
+    mode = recording()
+    if mode is not True and mode is not False:
+        mode.watch(node, operands, result)
     return node
+
+
+def observed(*operation: Any) -> Node | None:
+    """Record an operation where recording is no plain matter: not, or under a watch."""
+    return None if recording() is False else record(*operation)
 
 
 def guard(tensor: Any) -> tuple[Version, int]:
@@ -206,23 +367,32 @@ def guards_of(spec: Any, operands: Sequence[Any], result: Any) -> tuple[Any, ...
     return guards
 
 
-def check_guards(node: Node) -> None:
-    """Raise if an array that a node keeps was overwritten.
+def opened(node: Node) -> tuple[Any, ...]:
+    """Give what a node keeps, unpacked where hooks packed it; raise if an array was overwritten.
 
     Raises
     ------
     AutogradError
         Naming the operation that kept it and the write.
     """
-    guards = node.guards
+    guards, args = node.guards, node.args
+    assert args is not None
     for i in range(0, len(guards), 2):
         version, count = guards[i], guards[i + 1]
-        if version.count != count:
+        if version is PACKED:
+            args = tuple(
+                kept
+                if kept is None
+                else tuple(tuple(map(opened_value, v)) if type(v) is tuple else opened_value(v) for v in kept)
+                for kept in args
+            )
+        elif version.count != count:
             raise AutogradError(
                 f"a tensor that {node.name()} kept for its gradient was overwritten by an in-place operation "
                 f"({version.by or 'a write'}): it is at version {version.count}, and version {count} was kept. "
                 f"Use the out-of-place form, or x.clone() before the write"
             )
+    return args
 
 
 def specs_of(function: Function, args: Sequence[Any]) -> list[tuple[int, Spec, Rule]]:

@@ -26,7 +26,7 @@ from .dtypes import (
 )
 from .errors import AutogradError
 from .function import FUNCTIONS
-from .graph import Handle
+from .graph import AccumulateGrad, Handle
 from .namespace import array_namespace
 from .operators import in_place, operator, power, reflected
 from .ops import (
@@ -278,6 +278,41 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Hand
     return node.add_hook(hook)  # type: ignore[no-any-return]
 
 
+def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], None]) -> Handle:
+    """Have ``hook(tensor)`` called by `backward` once this leaf's ``grad`` has what was added to it.
+
+    Parameters
+    ----------
+    hook : callable
+        Gets the leaf, and returns None. It may change or drop the leaf's ``grad``.
+
+    Returns
+    -------
+    Handle
+        ``handle.remove()`` takes the hook away.
+
+    Raises
+    ------
+    AutogradError
+        If the tensor is no leaf, or requires no gradient.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> x = ad.tensor(3.0, requires_grad=True)
+    >>> handle = x.register_post_accumulate_grad_hook(lambda leaf: print(leaf.grad))
+    >>> (x * x).backward()
+    tensor(6.)
+    """
+    node = node_of(self)
+    if type(node) is not AccumulateGrad:
+        raise AutogradError(
+            "register_post_accumulate_grad_hook: only leaf tensors that require gradients accumulate them; "
+            + ("call requires_grad_() first" if node is None else f"this one is the result of {node.name()}")
+        )
+    return node.add_hook(hook, "post")
+
+
 def _bind(name: str, call: Any) -> None:
     setattr(Tensor, name, call)
 
@@ -339,3 +374,4 @@ _bind("__dlpack_device__", interchange.dlpack_device)
 _bind("type_as", type_as)
 _bind("backward", backward)
 _bind("register_hook", register_hook)
+_bind("register_post_accumulate_grad_hook", register_post_accumulate_grad_hook)

@@ -446,4 +446,4 @@ class use_backend:  # noqa: N801 - reads as a statement
 
     def __call__(self, function: F) -> F:
         """Have ``function`` run with this default."""
-        return scoped(function, _chosen, self._device)
+        return scoped(function, _chosen, lambda: self._device)

@@ -14,8 +14,8 @@ T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def scoped(function: F, variable: ContextVar[T], value: T) -> F:
-    """Give ``function`` such that ``variable`` has ``value`` while it runs, and its old value for its caller.
+def scoped(function: F, variable: ContextVar[T], value: Callable[[], T]) -> F:
+    """Give ``function`` such that ``variable`` has what ``value()`` gives while it runs, and its old value outside.
 
     Coroutine functions are covered until they return, generator functions while they run between two yields.
     """
@@ -23,7 +23,7 @@ def scoped(function: F, variable: ContextVar[T], value: T) -> F:
     if inspect.iscoroutinefunction(function):
 
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            token = variable.set(value)
+            token = variable.set(value())
             try:
                 return await function(*args, **kwargs)
             finally:
@@ -37,7 +37,7 @@ def scoped(function: F, variable: ContextVar[T], value: T) -> F:
     else:
 
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            token = variable.set(value)
+            token = variable.set(value())
             try:
                 return function(*args, **kwargs)
             finally:
@@ -49,11 +49,11 @@ def scoped(function: F, variable: ContextVar[T], value: T) -> F:
 class _Steps(Generator[Any, Any, Any]):
     """A generator each step of which runs with a context variable set."""
 
-    def __init__(self, inner: Generator[Any, Any, Any], variable: ContextVar[Any], value: Any) -> None:
+    def __init__(self, inner: Generator[Any, Any, Any], variable: ContextVar[Any], value: Callable[[], Any]) -> None:
         self._inner, self._variable, self._value = inner, variable, value
 
     def _step(self, advance: Callable[..., Any], *args: Any) -> Any:
-        token = self._variable.set(self._value)
+        token = self._variable.set(self._value())
         try:
             return advance(*args)
         finally:

@@ -13,7 +13,7 @@ from . import views
 from .backend import Backend, Device
 from .dtypes import DType
 from .errors import ArgumentError, AutogradError, DeviceError, DTypeError, OperandError, ShapeError
-from .graph import AccumulateGrad, Output, guard, new
+from .graph import AccumulateGrad, Output, guard, new, shown
 from .plugins import plugins
 from .printing import format_tensor
 
@@ -249,9 +249,7 @@ class Tensor(Methods):
     def grad_fn(self) -> Any:
         """The recorded operation that made it; None for leaves."""
         node = views.node_of(self)
-        if type(node) is AccumulateGrad:
-            return None
-        return node.node if type(node) is Output else node
+        return None if type(node) is AccumulateGrad else shown(node)
 
     @property
     def output_nr(self) -> int:
@@ -295,8 +293,9 @@ class Tensor(Methods):
             raise AutogradError("retain_grad: the tensor does not require a gradient; nothing would be kept")
         if type(node) is AccumulateGrad:
             return
-        if not any(type(hook) is _Keep and hook.tensor() is self for hook in node.hooks or ()):
-            node.add_hook(_Keep(weakref.ref(self)))
+        kept = node.hooks.keep.values() if node.hooks is not None else ()
+        if not any(hook.tensor() is self for hook in kept):
+            node.add_hook(_Keep(weakref.ref(self)), "keep")
 
     @property
     def data(self) -> Tensor:
@@ -574,7 +573,6 @@ class _Keep:
     """The hook of `Tensor.retain_grad`. It knows its tensor weakly, so that a graph has no cycles."""
 
     __slots__ = ("tensor",)
-    runs_last = True  # it keeps what other hooks, whenever they came, made of the gradient
 
     def __init__(self, tensor: weakref.ref[Tensor]) -> None:
         self.tensor = tensor

@@ -220,6 +220,9 @@ def check_write(tensor: Any, by: str) -> None:
     ShapeError
         For an expanded tensor, of which several elements are one place in memory.
     """
+    version = tensor._version
+    if version is not None and version.held is not None:
+        version.preserve()
     if recording():
         root = tensor._root.node if tensor._storage is not None else None
         if type(node_of(tensor)) is AccumulateGrad:

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from .. import views
-from ..engine import accumulate, as_type, enter, leave, propagate
+from ..backward_hooks import enter, leave
+from ..engine import accumulate, as_type, propagate
 from ..errors import AutogradError, DTypeError, OperandError, ShapeError
-from ..grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from ..grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from ..graph import AccumulateGrad
 from ..tensor import Tensor, wrap
+from . import function as function, graph as graph
+from .anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
+from .function import Function
+from .joint import constant_in
 
 __all__ = [
+    "Function",
     "backward",
+    "detect_anomaly",
     "enable_grad",
     "grad",
     "gradcheck",
     "gradgradcheck",
+    "function",
+    "graph",
+    "inference_mode",
+    "is_anomaly_enabled",
     "is_grad_enabled",
     "no_grad",
+    "set_detect_anomaly",
     "set_grad_enabled",
 ]
 
@@ -157,6 +170,10 @@ def _accumulate_into(targets: Sequence[Tensor] | None, found: dict[Any, Any], cr
     """Add the gradients that were found to the leaves, and to the tensors that were named, leaves or not."""
     if targets is None:
         accumulate(found, create_graph)
+        if create_graph:
+            leaves = [leaf for edge in found if (leaf := edge.leaf()) is not None]
+            for leaf in leaves:
+                leaf._grad = constant_in(leaf._grad, leaves)
         return
     accumulate({e: g for e, g in found.items() if type(e) is AccumulateGrad}, create_graph)
     for t in targets:
@@ -166,6 +183,16 @@ def _accumulate_into(targets: Sequence[Tensor] | None, found: dict[Any, Any], cr
             if not create_graph:
                 g._data = t._device.backend.owned(g._data, True)
             t.grad = g if t.grad is None else t.grad + g
+
+
+def _own(g: Any, x: Tensor) -> Tensor:
+    """Give a raw gradient as a tensor in memory of its own: copied, if anybody else has the array."""
+    device = x._device
+    if sys.getrefcount(g) > 3 or type(g) is not device.array:  # the caller's name, the argument and the call
+        g = device.backend.owned(device.asarray(g), True)
+    else:
+        g = device.backend.owned(g, False)
+    return leave(as_type(g, x, device), device)
 
 
 def grad(
@@ -229,14 +256,14 @@ def grad(
     with enable_grad() if create_graph else no_grad():
         roots = _roots(ys, given, "grad", create_graph)
         found = propagate(roots, keep=keep, create_graph=create_graph, wanted=edges)
+        repeated = len(set(map(id, edges))) < len(edges)
         results: list[Any] = []
         for i, (x, edge) in enumerate(zip(xs, edges, strict=True)):
-            g = found.get(edge)
-            if g is not None:
-                made = leave(g if create_graph else as_type(g, x, x._device), x._device)
-                if not create_graph:
-                    made._data = x._device.backend.owned(made._data, True)
-                results.append(made)
+            g = found.get(edge) if repeated else found.pop(edge, None)
+            if g is not None and create_graph:
+                results.append(constant_in(leave(g, x._device), xs))
+            elif g is not None:
+                results.append(_own(g, x))
             elif materialize_grads:
                 results.append(x.detach().clone().zero_())
             elif allow_unused:

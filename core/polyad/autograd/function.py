@@ -1,0 +1,469 @@
+"""Operations of the user's own, with a derivative of the user's own: `Function`, as ``torch.autograd.Function``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from .. import views
+from ..backward_hooks import enter, leave
+from ..errors import AutogradError, DeviceError, OperandError, ShapeError
+from ..function import FUNCTIONS, TENSORS, Function as Record
+from ..grad_mode import enable_grad, no_grad, recording, watched
+from ..graph import Node, Output, guard, new, next_sequence, opened_value
+from ..rules import sum_to
+from ..tensor import Tensor, wrap
+from .joint import form_of, joint_record, zeros
+
+__all__ = ["Function", "FunctionCtx", "once_differentiable"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class FunctionCtx:
+    """What `Function.forward` leaves for `Function.backward`: ``ctx``. Attributes may be set on it.
+
+    Attributes
+    ----------
+    needs_input_grad : tuple of bool
+        For each argument whether a gradient is wanted of it.
+    """
+
+    needs_input_grad: tuple[bool, ...] = ()
+    _to_save: tuple[Any, ...] | None = None
+    _saved: tuple[Any, ...] = ()  # (array, edge of an input, index of an output or None, device) of each tensor
+    _guards: tuple[Any, ...] = ()
+    _dirty: tuple[Any, ...] = ()
+    _constant: frozenset[int] = frozenset()
+    _materialize = True
+    _name = "Function"
+    _arguments: tuple[Any, ...] = ()  # (shape, native type, device) of each tensor, None for other arguments
+    _results: tuple[Any, ...] = ()  # the same of each output
+    _pass: tuple[Node, bool] | None = None
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keep tensors for `backward`, which finds them in ``saved_tensors``.
+
+        Inputs and outputs are to be kept this way, and not as attributes: it notices when they are overwritten, and
+        keeps no cycle alive.
+
+        Parameters
+        ----------
+        *tensors : Tensor or None
+
+        Raises
+        ------
+        OperandError
+            If one is something else.
+        """
+        for i, t in enumerate(tensors):
+            if t is not None and not isinstance(t, Tensor):
+                raise OperandError(
+                    f"{self._name}: save_for_backward takes tensors; argument {i} is a {type(t).__name__}. "
+                    f"Write ctx.name = value for anything else"
+                )
+        self._to_save = tensors
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        """What `save_for_backward` kept. Where gradients are recorded, inputs and outputs have their history.
+
+        Raises
+        ------
+        AutogradError
+            If gradients are to be recorded, and something is neither input nor output: how it depends on the inputs
+            is not known, so a second derivative would be wrong.
+        """
+        if self._pass is None:
+            return self._to_save or ()
+        node, create_graph = self._pass
+        return tuple(self._restored(i, kept, node, create_graph) for i, kept in enumerate(self._saved))
+
+    def _restored(self, i: int, kept: Any, node: Node, create_graph: bool) -> Any:
+        if kept is None:
+            return None
+        array, edge, index, device, known = kept
+        if create_graph and not known:
+            raise AutogradError(
+                f"{self._name}: saved_tensors[{i}], of shape {tuple(array.shape)}, was computed in forward and is "
+                f"neither an input nor an output, so its derivative is not known and a second derivative would be "
+                f"wrong. Return it from forward as one more output, compute it again in backward, or mark backward "
+                f"with @once_differentiable"
+            )
+        return wrap(opened_value(array), device, _edge(node, index) if index is not None else edge)
+
+    def mark_dirty(self, *tensors: Tensor) -> None:
+        """Say which inputs forward wrote to in place. They have to be among its results.
+
+        Parameters
+        ----------
+        *tensors : Tensor
+        """
+        for t in tensors:
+            if not isinstance(t, Tensor):
+                raise OperandError(f"{self._name}: mark_dirty takes tensors; got a {type(t).__name__}")
+        self._dirty = tensors
+
+    def mark_non_differentiable(self, *tensors: Tensor) -> None:
+        """Say which results have no gradient. Those of integer and bool types have none anyway.
+
+        Parameters
+        ----------
+        *tensors : Tensor
+        """
+        for t in tensors:
+            if not isinstance(t, Tensor):
+                raise OperandError(f"{self._name}: mark_non_differentiable takes tensors; got a {type(t).__name__}")
+        self._constant = frozenset(map(id, tensors))
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Say whether backward gets zeros for results that nothing was computed from, or None.
+
+        Parameters
+        ----------
+        value : bool
+            True, as it is by default, for zeros.
+        """
+        self._materialize = bool(value)
+
+
+class Function:
+    """Base class of operations whose derivative is written by hand.
+
+    A subclass has static methods ``forward(ctx, *args)``, or ``forward(*args)`` with ``setup_context(ctx, inputs,
+    output)``, and ``backward(ctx, *grad_outputs)``, which returns one gradient for each argument of forward, None for
+    those that have none. It is called by ``apply``. For functions that run on all backends see `polyad.function`.
+
+    Forward is not recorded. Where gradients of gradients are asked for, what ``backward`` does is recorded.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> class Cube(ad.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         ctx.save_for_backward(x)
+    ...         return x**3
+    ...
+    ...     @staticmethod
+    ...     def backward(ctx, g):
+    ...         (x,) = ctx.saved_tensors
+    ...         return g * 3 * x**2
+    >>> x = ad.tensor(2.0, requires_grad=True)
+    >>> ad.autograd.grad(Cube.apply(x), x)
+    (tensor(12.),)
+    """
+
+    _context: Any
+    _records: dict[Any, Record]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._context = type(f"{cls.__name__}Context", (FunctionCtx,), {"_name": cls.__name__})
+        cls._records = {}
+
+    def __init__(self) -> None:
+        raise AutogradError(
+            f"{type(self).__name__}: a Function is not made, but called by its class: write "
+            f"{type(self).__name__}.apply(...)"
+        )
+
+    @staticmethod
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        """Compute the results: of the context and the arguments, or of the arguments alone with `setup_context`."""
+        raise NotImplementedError("a Function needs a static method forward(ctx, *args)")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        """Keep what backward needs, after forward ran without a context."""
+        raise NotImplementedError
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        """Compute a gradient for each argument from the gradients of the results."""
+        raise NotImplementedError("a Function whose results are differentiated needs a static method backward(ctx, g)")
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Any:
+        """Compute the tangents of the results from those of the arguments, for forward mode."""
+        raise NotImplementedError("a Function that forward mode goes through needs a static method jvp(ctx, ...)")
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """Run `forward`, and record it as one operation.
+
+        Parameters
+        ----------
+        *args
+            What forward takes. Tensors among them, but not inside lists and the like, get gradients.
+
+        Returns
+        -------
+        Tensor or tuple
+            What forward returns.
+
+        Raises
+        ------
+        AutogradError
+            If a tensor was marked dirty that was not written to, not returned, or is a leaf that requires a gradient.
+        OperandError
+            If forward returns no tensor.
+        """
+        ctx: Any = cls._context()
+        edges = tuple(views.node_of(a) if isinstance(a, Tensor) else None for a in args)
+        recorded = recording() is not False and any(e is not None for e in edges)
+        ctx.needs_input_grad = tuple(e is not None for e in edges)
+        counts = [a.version if isinstance(a, Tensor) else 0 for a in args]
+        with no_grad():
+            if cls.setup_context is Function.setup_context:
+                output = cls.forward(ctx, *args)
+            else:
+                output = cls.forward(*args)
+                cls.setup_context(ctx, args, output)
+        outputs = output if isinstance(output, tuple) else (output,)
+        tensors = [t for t in outputs if isinstance(t, Tensor)]
+        if not tensors:
+            raise OperandError(f"{cls.__name__}: forward must return a tensor or a tuple of them; got {output!r:.80}")
+        _check_dirty(cls, ctx, args, counts, outputs, recorded)
+        if not recorded:
+            return output
+        made = _results(cls, ctx, args, edges, outputs)
+        return tuple(made) if isinstance(output, tuple) else made[0]
+
+
+def _check_dirty(
+    cls: type, ctx: Any, args: Sequence[Any], counts: Sequence[int], outputs: Sequence[Any], recorded: bool
+) -> None:
+    for t in ctx._dirty:
+        at = next((i for i, a in enumerate(args) if a is t), None)
+        if at is None:
+            raise AutogradError(f"{cls.__name__}: mark_dirty got a tensor that is no argument of forward")
+        if t.version == counts[at]:
+            raise AutogradError(
+                f"{cls.__name__}: mark_dirty got argument {at}, which forward did not write to in place; leave it out"
+            )
+        if not any(t is o for o in outputs):
+            raise AutogradError(f"{cls.__name__}: argument {at} is marked dirty, so forward has to return it")
+        if recorded:
+            views.check_write(t, cls.__name__)
+
+
+def _results(cls: type[Function], ctx: Any, args: Any, edges: tuple[Any, ...], outputs: Sequence[Any]) -> list[Any]:
+    """Record the call: give its results with their history."""
+    tensors = [t for t in outputs if isinstance(t, Tensor)]
+    differentiable = [t.dtype.is_differentiable and id(t) not in ctx._constant for t in tensors]
+    node: Any = new(Node)
+    node.function = _record(cls, len(tensors))
+    node.device, node.edges, node.seq = tensors[0]._device, edges, next_sequence()
+    node.hooks = node.shapes = None
+    node.guards = ()
+    node.args = tuple(None if e is None else (ctx,) for e in edges)
+    ctx._arguments, ctx._results = tuple(map(form_of, args)), tuple(map(form_of, tensors))
+    made: list[Any] = []
+    index = 0
+    for output in outputs:
+        if not isinstance(output, Tensor):
+            made.append(output)
+            continue
+        edge = _edge(node, index) if differentiable[index] else None
+        made.append(_connected(cls, ctx, output, edge, args))
+        index += 1
+    if any(differentiable):
+        _save(ctx, node, args, edges, tensors, made)
+    watch: Any = watched()
+    if watch is not None:
+        watch.note(node)
+    return made
+
+
+def _edge(node: Node, index: int) -> Any:
+    return Output(node, index) if node.function.outputs > 1 else node
+
+
+def _connected(cls: type, ctx: Any, output: Tensor, edge: Any, args: Any) -> Tensor:
+    """A result with its place in the graph: an argument that was written to, a new name for one, or the result."""
+    if any(output is t for t in ctx._dirty):
+        views.write(output, views.raw(output), edge, cls.__name__, written=True)
+        return output
+    if views.node_of(output) is not None or any(output is a for a in args):  # it is somebody else's
+        other: Tensor = new(type(output))
+        other._grad = None
+        views.adopt(other, output)
+        output = other
+    if edge is not None:
+        views.cut(output, edge)
+    return output
+
+
+def _save(ctx: Any, node: Any, args: Any, edges: Any, tensors: Sequence[Tensor], made: Sequence[Any]) -> None:
+    """Keep what `save_for_backward` named, as arrays: kept results must not keep their own history alive."""
+    results = [t for t in made if isinstance(t, Tensor)]
+    watch: Any = watched()
+    saved: list[Any] = []
+    guards: tuple[Any, ...] = ()
+    for t in ctx._to_save or ():
+        if t is None:
+            saved.append(None)
+            continue
+        index = next((i for i, (a, b) in enumerate(zip(tensors, results, strict=True)) if t is a or t is b), None)
+        position = next((i for i, a in enumerate(args) if a is t), None)
+        dirty = any(t is d for d in ctx._dirty)
+        if position is not None and not dirty:
+            index = None  # returned as it is: the argument is the shorter way
+        known = index is not None or position is not None or not t.dtype.is_differentiable
+        array = raw = views.raw(t)
+        if watch is not None:
+            array = watch.kept(raw, results[index] if index is not None else t)
+        if array is raw:
+            guards += guard(results[index] if index is not None else t)
+        edge = edges[position] if position is not None and not dirty else None
+        saved.append((array, edge, index, t._device, known))
+    ctx._saved, ctx._to_save, node.guards = tuple(saved), None, guards
+
+
+# Backward -------------------------------------------------------------------------------------------------------
+
+
+def _record(cls: type[Function], outputs: int) -> Record:
+    """The record of a class's nodes, for the engine."""
+    record = cls._records.get(outputs)
+    if record is None:
+        record = cls._records[outputs] = joint_record(cls.__name__, functools.partial(_backward, cls), outputs)
+        record.provider = cls.__module__
+    return record
+
+
+def _backward(cls: type[Function], node: Node, g: Any, args: Sequence[Any], create_graph: bool) -> list[Any]:
+    """Run the user's backward, and give the gradients of all arguments as the engine carries them."""
+    name = cls.__name__
+    ctx: Any = next(a for a in args if a is not None)[0]
+    incoming = g if node.function.outputs > 1 else (g,)
+    with enable_grad() if create_graph else no_grad():
+        grads = tuple(
+            leave(x, device) if x is not None else zeros(shape, dtype, device) if ctx._materialize else None
+            for x, (shape, dtype, device) in zip(incoming, ctx._results, strict=True)
+        )
+        if create_graph and not hasattr(cls.backward, "once_differentiable"):
+            _refuse_attributes(ctx, name)
+        needed, ctx.needs_input_grad = ctx.needs_input_grad, tuple(a is not None for a in args)
+        ctx._pass = node, create_graph
+        try:
+            found = cls.backward(ctx, *grads)
+        finally:
+            ctx._pass, ctx.needs_input_grad = None, needed
+        found = list(found) if isinstance(found, (tuple, list)) else [found]
+        while len(found) > len(args) and found[-1] is None:
+            found.pop()
+        if len(found) != len(args):
+            raise AutogradError(
+                f"{name}: backward returned {len(found)} gradients; expected {len(args)}, one for each argument of "
+                f"forward, None for those without"
+            )
+        return [
+            None if a is None else _accepted(name, i, x, form, create_graph)
+            for i, (x, a, form) in enumerate(zip(found, args, ctx._arguments, strict=True))
+        ]
+
+
+def _refuse_attributes(ctx: Any, name: str) -> None:
+    for key, value in vars(ctx).items():
+        if key[0] != "_" and isinstance(value, Tensor) and value.dtype.is_differentiable:
+            raise AutogradError(
+                f"{name}: ctx.{key} is a tensor, and gradients are to be recorded: how it depends on the inputs is not "
+                f"known, so a second derivative would be wrong. Keep inputs and outputs by ctx.save_for_backward(...), "
+                f"pass constants as arguments, or mark backward with @once_differentiable"
+            )
+
+
+def _accepted(name: str, i: int, g: Any, form: Any, create_graph: bool) -> Any:
+    """A gradient that the user's backward returned, in the argument's shape and type.
+
+    As in PyTorch, one that an argument's shape broadcasts to is summed, and one of another type is converted.
+    """
+    if g is None:
+        return None
+    if not isinstance(g, Tensor):
+        raise OperandError(f"{name}: backward returned a {type(g).__name__} as gradient {i}; expected a tensor or None")
+    shape, dtype, device = form
+    if g._device is not device:
+        raise DeviceError(
+            f"{name}: backward returned gradient {i} on {g._device.where}; expected {device.where}, where the argument "
+            f"is; write g.to(device=x.device)"
+        )
+    if g.shape != shape:
+        if not _broadcasts(shape, g.shape):
+            raise ShapeError(f"{name}: backward returned gradient {i} of shape {g.shape}; expected {shape}")
+        g = sum_to(TENSORS, g, shape)
+    wanted = device.dtypes[dtype]
+    if g.dtype is not wanted:
+        if g.dtype.is_complex and not wanted.is_complex:
+            g = FUNCTIONS["real"].call(g)
+        g = FUNCTIONS["astype"].call(g, wanted)
+    return enter(g, g, create_graph)
+
+
+def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(to), strict=False))
+
+
+def once_differentiable(backward: F) -> F:
+    """Mark a `Function.backward` that must not be differentiated in turn: a decorator, below ``@staticmethod``.
+
+    Its results have a history that raises when a second derivative comes to it.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> class Double(ad.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         return x * 2
+    ...
+    ...     @staticmethod
+    ...     @ad.autograd.function.once_differentiable
+    ...     def backward(ctx, g):
+    ...         return g * 2
+    >>> x = ad.tensor(1.0, requires_grad=True)
+    >>> ad.autograd.grad(Double.apply(x), x)
+    (tensor(2.),)
+    """
+
+    @functools.wraps(backward)
+    def once(ctx: Any, *grads: Any) -> Any:
+        recorded = recording() is not False
+        state, ctx._pass = ctx._pass, (ctx._pass[0], False) if ctx._pass else None
+        try:
+            with no_grad():
+                found = backward(ctx, *grads)
+        finally:
+            ctx._pass = state
+        if not recorded or state is None:
+            return found
+        several = isinstance(found, (tuple, list))
+        refused = tuple(_refusing(ctx._name, g, state[0]) for g in (found if several else (found,)))
+        return refused if several else refused[0]
+
+    once.once_differentiable = True  # type: ignore[attr-defined]
+    return once  # type: ignore[return-value]
+
+
+def _refusing(name: str, g: Any, after: Node) -> Any:
+    """A gradient whose own gradient is refused."""
+    if not isinstance(g, Tensor):
+        return g
+    node: Any = new(Node)
+    node.function, node.device = _refusal(name), g._device
+    node.edges, node.args = after.edges, tuple(None if e is None else () for e in after.edges)
+    node.seq, node.hooks, node.guards, node.shapes = next_sequence(), None, (), None
+    return wrap(views.raw(g), g._device, node)
+
+
+def _refusal(name: str) -> Record:
+    def refuse(*_: Any) -> Any:
+        raise AutogradError(
+            f"{name}: its backward is marked once_differentiable, so there is no second derivative; write backward in "
+            f"polyad's operations without the mark to have one"
+        )
+
+    return joint_record(f"{name}_once", refuse)

@@ -1,0 +1,61 @@
+"""Nodes whose gradients are computed together, by one function in place of rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from .. import views
+from ..function import FUNCTIONS, Function
+from ..graph import Node, new, next_sequence
+from ..tensor import Tensor, wrap
+
+__all__ = ["constant_in", "form_of", "joint_record", "zeros"]
+
+
+def joint_record(name: str, joint: Callable[..., Any], outputs: int = 1) -> Function:
+    """A record of any number of arrays with ``joint(node, g, args, create_graph)`` in place of rules."""
+
+    def definition(*args: Any) -> Any:
+        pass
+
+    record = Function(definition, name=name, rules={}, outputs=outputs, prepare=False)
+    record.joint = joint
+    return record
+
+
+def form_of(x: Any) -> Any:
+    """Give a tensor's shape, native type and device; None of anything else."""
+    return (x.shape, views.raw(x).dtype, x._device) if isinstance(x, Tensor) else None
+
+
+def zeros(shape: tuple[int, ...], dtype: Any, device: Any) -> Tensor:
+    """Make a tensor of zeros of a native type."""
+    return wrap(device.asarray(device.kernels[FUNCTIONS["zeros"]](shape=shape, dtype=dtype)), device)
+
+
+# Derivatives that are zero --------------------------------------------------------------------------------------
+
+
+def constant_in(g: Tensor, inputs: Sequence[Tensor]) -> Tensor:
+    """Give a gradient without history one in which it does not depend on some tensors: its derivative is zero.
+
+    So the second derivative of a linear function is zeros, and no error.
+    """
+    if views.node_of(g) is not None or not g.dtype.is_differentiable:
+        return g
+    node: Node = new(Node)
+    node.function, node.device, node.seq = _CONSTANT, g._device, next_sequence()
+    node.edges = tuple(views.node_of(x) for x in inputs)
+    node.args = tuple(None if e is None else (form_of(x),) for e, x in zip(node.edges, inputs, strict=True))
+    node.hooks = node.shapes = None
+    node.guards = ()
+    return wrap(views.raw(g), g._device, node)
+
+
+def _no_dependence(node: Node, g: Any, args: Sequence[Any], create_graph: bool) -> list[Any]:
+    made = [None if a is None else zeros(*a[0]) for a in args]
+    return [z if z is None or create_graph else views.raw(z) for z in made]
+
+
+_CONSTANT: Final = joint_record("constant", _no_dependence)

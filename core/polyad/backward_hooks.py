@@ -1,0 +1,143 @@
+"""Calling hooks while backward runs: the gradients that they see, and what they put in their place."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import views
+from .backend import Device
+from .errors import OperandError, ShapeError
+from .function import FUNCTIONS
+from .grad_mode import no_grad
+from .graph import AccumulateGrad, Hooks, Output
+from .tensor import Tensor, require_gradient, wrap
+
+__all__ = ["PassHook", "after", "before", "call_hooks", "enter", "leave"]
+
+
+class PassHook:
+    """A hook of a gradient that is to know the pass it is called in: ``hook(gradient, roots, needed)``.
+
+    ``roots`` are the pass's ``(edge, gradient)`` pairs, and ``needed`` the nodes it is confined to, or None.
+    """
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[..., None]) -> None:
+        self._call = call
+
+    def __call__(self, gradient: Any, roots: Any, needed: Any) -> None:
+        """Tell of a gradient that is known."""
+        self._call(gradient, roots, needed)
+
+
+def enter(g: Any, tensor: Tensor, create_graph: bool) -> Any:
+    """Turn a user's gradient into what the engine carries."""
+    if tensor.dtype.is_complex:
+        g = FUNCTIONS["conj"].call(g)
+    return g if create_graph else views.raw(g)
+
+
+def leave(g: Any, device: Device) -> Tensor:
+    """Turn what the engine carries into the gradient a user sees."""
+    if not isinstance(g, Tensor):
+        g = wrap(device.asarray(g), device)
+    return FUNCTIONS["conj"].call(g) if g.dtype.is_complex else g  # type: ignore[no-any-return]
+
+
+def _seen(g: Any, device: Device) -> Any:
+    """A gradient as a hook gets it: in memory of its own, for the same array may go on along several paths."""
+    if g is None:
+        return None
+    return leave(g if isinstance(g, Tensor) else device.backend.owned(g, True), device)
+
+
+def _mode(gradients: Sequence[Any]) -> Any:
+    """What hooks run in: recorded where the gradients are."""
+    return contextlib.nullcontext() if any(isinstance(g, Tensor) for g in gradients) else no_grad()
+
+
+def _of(hook: Any) -> str:
+    return getattr(hook, "__qualname__", None) or repr(hook)
+
+
+def _replaced(hook: Any, changed: Any, seen: Any, g: Any, device: Device) -> Any:
+    """What a hook returned in place of a gradient, as the engine carries it."""
+    if changed is None or changed is seen:
+        return enter(seen, seen, isinstance(g, Tensor)) if changed is seen and seen is not None else g
+    if not isinstance(changed, Tensor):
+        raise OperandError(f"a hook must return a tensor or None; {_of(hook)!r} returned a {type(changed).__name__}")
+    if seen is not None:
+        require_gradient(f"what the hook {_of(hook)!r} returned", changed, seen.shape, seen.dtype, device)
+    return enter(changed, changed, isinstance(g, Tensor))
+
+
+def call_hooks(hooks: Hooks, g: Any, device: Device, roots: Any = None, needed: Any = None) -> Any:
+    """Call the hooks of one result's gradient, and give the gradient that goes on."""
+    with _mode([g]):
+        for hook in (*hooks.grad.values(), *hooks.keep.values()):
+            seen = _seen(g, device)
+            if type(hook) is PassHook:
+                hook(seen, roots, needed)
+            else:
+                g = _replaced(hook, hook(seen), seen, g, device)
+    return g
+
+
+def before(node: Any, g: Any, roots: Any = None, needed: Any = None) -> Any:
+    """Call what comes before a node runs: hooks of its gradient, then its prehooks."""
+    hooks, device = node.hooks, node.device
+    several = type(g) is list
+    if not several and (hooks.grad or hooks.keep):
+        g = call_hooks(hooks, g, device, roots, needed)
+    if hooks.pre:
+        grads = g if several else [g]
+        with _mode(grads):
+            for hook in list(hooks.pre.values()):
+                grads = _exchanged(hook, hook, grads, device)
+        g = grads if several else grads[0]
+    return g
+
+
+def after(node: Any, g: Any, gradients: Sequence[Any]) -> Sequence[Any]:
+    """Call the hooks of a node that ran, with the gradients of its inputs and of its results."""
+    devices = [e.node.device if type(e) is Output else e.device if e is not None else None for e in node.edges]
+    outputs = tuple(_seen(x, node.device) for x in (g if type(g) is tuple else (g,)))
+    with _mode([*gradients, g]):
+        for hook in list(node.hooks.post.values()):
+            gradients = _exchanged(hook, lambda seen, call=hook: call(seen, outputs), gradients, devices)
+    return gradients
+
+
+def _exchanged(hook: Any, call: Callable[..., Any], grads: Sequence[Any], where: Any) -> list[Any]:
+    """Gradients after a hook of several, which may return a tuple of as many."""
+    devices = [where] * len(grads) if isinstance(where, Device) else where
+    seen = tuple(_seen(g, device) for g, device in zip(grads, devices, strict=True))
+    changed = call(seen)
+    if changed is None:
+        return list(grads)
+    if isinstance(changed, Tensor):
+        changed = (changed,)
+    if not isinstance(changed, (tuple, list)):
+        raise OperandError(
+            f"a hook must return a tuple of tensors or None; {_of(hook)!r} returned a {type(changed).__name__}"
+        )
+    if len(changed) != len(seen):
+        raise ShapeError(f"the hook {_of(hook)!r} got {len(seen)} gradients and returned {len(changed)}")
+    return [
+        None if new is None else _replaced(hook, new, old, g if g is not None else grads[0], device)
+        for new, old, g, device in zip(changed, seen, grads, devices, strict=True)
+    ]
+
+
+def after_accumulating(edge: AccumulateGrad, leaf: Tensor) -> None:
+    """Call the hooks of a leaf that has its gradient."""
+    with no_grad():
+        for hook in list(edge.hooks.post.values()):
+            if hook(leaf) is not None:
+                raise OperandError(
+                    f"a hook after accumulation must return None; {_of(hook)!r} returned a value. "
+                    f"Write what you want to change into the tensor's grad"
+                )
