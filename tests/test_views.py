@@ -115,12 +115,67 @@ def test_repeated_elements_are_seen_but_not_written(backend: Backend, name: str)
     base = counted(shape)
     view = make(base)
     before = view.clone()
-    for write in (view.add_, view.copy_, lambda v: view.__setitem__(0, v), lambda v: view.zero_()):
+    for write in (view.add_, view.copy_, lambda v: view.__setitem__(slice(None), v), lambda v: view.zero_()):
         with pytest.raises(ShapeError, match=r"is an expanded view, in which .* write to x.clone\(\) instead"):
             write(1.0)
     assert_close(view, before)
     base.add_(10)
     assert_close(view, before + 10)
+
+
+# Parts of expanded tensors that show nothing twice, and which elements of a (2, 3) tensor they show
+PARTS: dict[str, tuple[View, Any]] = {
+    "one of new rows": (lambda x: x.expand(4, 2, 3)[1], (slice(None), slice(None))),
+    "nothing expanded": (lambda x: x.expand(2, 3), (slice(None), slice(None))),
+    "new dimensions of length 1": (lambda x: x.expand(1, 2, 3), (slice(None), slice(None))),
+    "one repetition of a column": (lambda x: x[:, 1:2].expand(2, 5)[:, 3], (slice(None), 1)),
+    "the diagonal of a repeated row": (lambda x: x[1].expand(3, 3).diagonal(), (1, slice(None))),
+    "one of a row turned": (lambda x: x[:1].expand(4, 3).mT[:, 2].reshape(3, 1)[::2], (0, slice(None, None, 2))),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_parts_of_an_expanded_tensor_that_repeat_nothing_are_written(backend: Backend, name: str) -> None:
+    make, shown = PARTS[name]
+    base = counted((2, 3))
+    sibling, part = base.reshape(-1), make(base)
+    wanted = np.arange(6.0).reshape(2, 3)
+    wanted[shown] = wanted[shown] * 10 + 1
+    part.multiply_(10).add_(1)
+    assert_close(base, wanted)
+    assert_close(sibling, wanted.reshape(-1))
+    assert_close(part, wanted[shown].reshape(part.shape))
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_gradients_through_a_write_to_a_part_of_an_expanded_tensor(backend: Backend, name: str) -> None:
+    make, shown = PARTS[name]
+    x, factor = counted((2, 3)).requires_grad_(), counted((1,)).add_(3).requires_grad_()
+    y = x * 1
+    make(y).multiply_(factor).multiply_(factor)
+    (weighted,) = ad.autograd.grad((y * y * y).sum(), (x,), create_graph=True)
+    f = np.ones((2, 3))
+    f[shown] = 9  # factor * factor
+    start = np.arange(6.0).reshape(2, 3)
+    assert_close(weighted, 3 * start**2 * f**3)
+    weighted.sum().backward()
+    assert x.grad is not None
+    assert factor.grad is not None
+    assert_close(x.grad, 6 * start * f**3)
+    assert factor.grad.item() == (18 * start**2 * 3**5)[shown].sum()
+
+
+def test_a_part_of_an_expanded_tensor_is_written_by_brackets(backend: Backend) -> None:
+    x = counted((2,))
+    wide = x.expand(3, 2)
+    wide[1] = ad.tensor([5.0, 6.0])
+    wide[2, 0] = 7.0
+    assert x.tolist() == [7, 6]
+    with pytest.raises(ShapeError, match=r"x\[...\] = y: the tensor of shape \(2, 2\) is an expanded view"):
+        wide[:2] = 0.0
+    with pytest.raises(ShapeError, match=r"x\[...\] = y: the tensor of shape \(3, 2\) is an expanded view"):
+        wide[wide > 6] = ad.tensor([0.0, 0.0, 0.0])
+    assert x.tolist() == [7, 6]
 
 
 @pytest.mark.parametrize(
@@ -156,6 +211,16 @@ def test_overlapping_writes(backend: Backend) -> None:
     assert x.tolist() == [0, 0, 1, 2, 3]
     x.multiply_(x)
     assert x.tolist() == [0, 0, 1, 4, 9]
+
+
+@pytest.mark.parametrize("alias", [lambda y: y, lambda y: y.view(2), lambda y: y.view(1, 2)[0]])
+def test_gradient_of_a_product_with_the_memory_that_is_written(backend: Backend, alias: View) -> None:
+    x = ad.tensor([2.0, 3.0], requires_grad=True)
+    y = x * 1
+    y.multiply_(alias(y))
+    y.sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [4, 6]
 
 
 def test_views_of_nothing(backend: Backend) -> None:

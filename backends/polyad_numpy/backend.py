@@ -27,7 +27,10 @@ for _dtype, _native in NATIVE.items():
 def _broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:
     if type(x) is np.ndarray and not x.ndim:  # a reduction's gradient: a tenth of the time of np.broadcast_to
         return np.ndarray(shape, x.dtype, x, 0, (0,) * len(shape))
-    return np.broadcast_to(x, shape)
+    found = np.broadcast_to(x, shape)
+    if type(x) is np.ndarray:
+        found.flags.writeable = x.flags.writeable  # polyad knows which parts of it may be written
+    return found
 
 
 def _clip(x: Any, low: Any = None, high: Any = None) -> Any:

@@ -391,7 +391,7 @@ def _view(made: Function) -> Callable[..., Any]:
             params = remembered(shape, **params)
         except TypeError:
             params = check(shape, **params)
-        if reshapes and storage is not None and views.viewable(shape, views.strides_of(x), params["shape"]) is None:
+        if reshapes and storage is not None and views.viewable(*views.layout_of(x)[:2], params["shape"]) is None:
             return _copied(made, x, params)  # the elements are not evenly spaced
         return alias(x, params)
 
@@ -410,7 +410,7 @@ def aliasing(made: Function) -> Callable[[Any, dict[str, Any]], Any]:
             data, edge = x._data, x._node
         except AttributeError:
             data, edge = raw(x), node_of(x)
-        root, path = x._root, (*x._path, (made, params))
+        root, path = x._root, (x._path, made, params)
         result = device.kernels[made](data, **params)
         if type(result) is not device.array:
             result = device.asarray(result)
@@ -426,9 +426,9 @@ def aliasing(made: Function) -> Callable[[Any, dict[str, Any]], Any]:
             node.shapes = (data.shape,) if broadcasts else None
             node.args = (spec.keep(device, (data,), params, result, 0),)  # type: ignore[union-attr]
         elif not has_rules:
-            root = Root(None, len(path), views.DETACH)
+            root = Root(None, path, views.DETACH)
         elif edge is not None:
-            root = Root(None, len(path), views.NO_GRAD, root)
+            root = Root(None, path, views.NO_GRAD, root)
         out._node, out._path, out._root = node, path, root
         aliases = storage.aliases
         if len(aliases) >= storage.limit:

@@ -174,7 +174,7 @@ class Tensor(Methods):
         >>> ad.zeros((2, 3)).mT.stride(), ad.zeros((2, 3)).stride(0)
         ((1, 3), 3)
         """
-        strides = views.strides_of(self)
+        strides = views.layout_of(self).strides
         return strides if dim is None else strides[dim]
 
     def is_floating_point(self) -> bool:

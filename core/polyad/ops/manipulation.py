@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .. import views
 from ..dispatch import facade, function
 from ..errors import IndexOutOfRangeError, OperandError, ShapeError
 from ..function import FUNCTIONS, XP, Fails, Sample
@@ -65,17 +64,17 @@ def _to_base_shape(xp: Any, base: Any, new: Any, **params: Any) -> Any:
     return xp.reshape(new, base.shape)
 
 
-def _reshaped_strides(old: Shape, strides: Sequence[int], *, shape: Shape) -> tuple[int, ...]:
+def _reshaped_layout(old: Shape, strides: Shape, *, shape: Shape) -> tuple[Shape, Shape]:
     found = viewable(old, strides, shape)
     assert found is not None  # the caller has asked: otherwise reshape copies
-    return found
+    return shape, found
 
 
 @function(
     name="reshape",
     check=lambda x, *, shape: {"shape": resolve("reshape", x, as_shape("reshape", shape))},
     standard=True,
-    view=View(_to_base_shape, _reshaped_strides),
+    view=View(_to_base_shape, _reshaped_layout),
     x=lambda g, xp, x_shape: xp.reshape(g, x_shape),
     samples=[
         Sample((2, 6), shape=(3, 4)),
@@ -132,9 +131,9 @@ def reshape(x: Tensor, /, shape: Shape, *, copy: bool | None = None) -> Tensor:
 def _seen_as(name: str, x: Tensor, shape: Any) -> Tensor:
     """A view of another shape, or an error where that takes a copy."""
     wanted = resolve(name, x.shape, as_shape(name, shape))
-    if x._storage is not None and viewable(x.shape, views.strides_of(x), wanted) is None:
+    if x._storage is not None and viewable(x.shape, x.stride(), wanted) is None:
         raise ShapeError(
-            f"{name}: a tensor of shape {x.shape} with strides {views.strides_of(x)} cannot be seen as {wanted} "
+            f"{name}: a tensor of shape {x.shape} with strides {x.stride()} cannot be seen as {wanted} "
             f"without copying; write x.reshape({wanted})"
         )
     return _reshape(x, wanted)
@@ -297,15 +296,16 @@ def _expanded(shape: Shape, *, axis: Any) -> dict[str, Any]:
     return {"axis": normalize_axes("expand_dims", tuple(axes), ndim)}
 
 
-def _expand_strides(shape: Shape, strides: Shape, *, axis: Shape) -> Shape:
-    rest = iter(strides)
-    return tuple(1 if i in axis else next(rest) for i in range(len(shape) + len(axis)))
+def _with_new(shape: Shape, strides: Shape, *, axis: Shape) -> tuple[Shape, Shape]:
+    rest = iter(zip(shape, strides, strict=True))
+    pairs = [(1, 1) if i in axis else next(rest) for i in range(len(shape) + len(axis))]
+    return tuple(n for n, _ in pairs), tuple(s for _, s in pairs)
 
 
 @function(
     check=_expanded,
     standard=True,
-    view=View(_to_base_shape, _expand_strides),
+    view=View(_to_base_shape, _with_new),
     x=lambda g, xp, x_shape: xp.reshape(g, x_shape),
     samples=[
         Sample((2, 3), axis=1),
@@ -336,10 +336,19 @@ def _squeezed(shape: Shape, *, axis: Any = None) -> dict[str, Any]:
     return {"axis": axes}
 
 
+def _without(shape: Shape, strides: Shape, *, axis: Shape) -> tuple[Shape, Shape]:
+    kept = [i for i in range(len(shape)) if i not in axis]
+    return _permuted_shape(shape, kept), _permuted_shape(strides, kept)
+
+
+def _permuted_shape(shape: Shape, axes: Sequence[int]) -> Shape:
+    return tuple(shape[i] for i in axes)
+
+
 @function(
     check=_squeezed,
     standard=True,
-    view=View(_to_base_shape, lambda shape, strides, *, axis: tuple(s for i, s in enumerate(strides) if i not in axis)),
+    view=View(_to_base_shape, _without),
     x=lambda g, xp, x_shape: xp.reshape(g, x_shape),
     samples=[
         Sample((2, 1, 3), axis=1),
@@ -383,7 +392,7 @@ def inverse(axes: Shape) -> Shape:
     standard=True,
     view=View(
         lambda xp, base, new, *, axes: xp.permute_dims(new, inverse(axes)),
-        lambda shape, strides, *, axes: tuple(strides[i] for i in axes),
+        lambda shape, strides, *, axes: (_permuted_shape(shape, axes), _permuted_shape(strides, axes)),
     ),
     x=lambda g, xp, axes: xp.permute_dims(g, inverse(axes)),
     samples=[
@@ -776,16 +785,16 @@ def _broadcast_to(x: Shape, *, shape: Any) -> dict[str, Any]:
     return {"shape": wanted}
 
 
-def _broadcast_strides(x: Shape, strides: Shape, /, *, shape: Shape) -> Shape:
+def _broadcast_layout(x: Shape, strides: Shape, /, *, shape: Shape) -> tuple[Shape, Shape]:
     extra = len(shape) - len(x)
-    return tuple(0 if i < extra or x[i - extra] != n else strides[i - extra] for i, n in enumerate(shape))
+    return shape, tuple(0 if i < extra or x[i - extra] != n else strides[i - extra] for i, n in enumerate(shape))
 
 
 @function(
     check=_broadcast_to,
     standard=True,
     broadcasts=True,
-    view=View(None, _broadcast_strides),
+    view=View(None, _broadcast_layout),
     x=lambda g: g,
     samples=[
         Sample((3, 1), shape=(2, 3, 4)),
@@ -795,7 +804,9 @@ def _broadcast_strides(x: Shape, strides: Shape, /, *, shape: Shape) -> Shape:
     ],
 )
 def broadcast_to(x: Tensor, /, shape: Shape) -> Tensor:
-    """Elements repeated along dimensions of length 1 and new ones in front, without copying. A view, not written.
+    """Elements repeated along dimensions of length 1 and new ones in front, without copying.
+
+    A view; where elements are repeated it cannot be written, but parts of it that repeat nothing can.
 
     Examples
     --------
@@ -817,7 +828,7 @@ def expand(x: Tensor, *sizes: Any) -> Tensor:
     Returns
     -------
     Tensor
-        A view that cannot be written.
+        A view; where elements are repeated it cannot be written.
 
     Raises
     ------

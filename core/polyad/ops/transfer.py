@@ -117,7 +117,7 @@ def clone(xp: XP, x: Tensor, /) -> Tensor:
     name="detach",
     differentiable=False,
     check=lambda shape: {},
-    view=View(lambda xp, base, new: new, lambda shape, strides: strides),
+    view=View(lambda xp, base, new: new, lambda shape, strides: (shape, strides)),
     samples=[Sample((2, 3))],
 )
 def detach(xp: XP, x: Tensor, /) -> Tensor:
@@ -391,6 +391,5 @@ def is_contiguous(x: Tensor) -> bool:
     """Whether the elements stand in row-major order; the same answer on every backend."""
     if x._storage is None:
         return True
-    shape = x.shape
-    strides = views.strides_of(x)
-    return all(n == 1 or s == r for n, s, r in zip(shape, strides, views.row_major(shape), strict=True))
+    shape, strides, _ = views.layout_of(x)
+    return 0 in shape or all(n == 1 or s == r for n, s, r in zip(shape, strides, views.row_major(shape), strict=True))
