@@ -381,7 +381,17 @@ def run(library: Any, leaves: list[Shape], steps: list[Step]) -> Outcome:
 
 def describe(x: Any, variables: list[Any]) -> dict[str, Any]:
     """What a tensor is beside its values, in what polyad and PyTorch have in common."""
-    return {"requires_grad": x.requires_grad, "is_leaf": x.is_leaf}
+    # a dimension of length 1 has no stride that means anything, and where there are no elements none has
+    strides = [s if n > 1 else None for n, s in zip(x.shape, x.stride(), strict=True)]
+    return {
+        "requires_grad": x.requires_grad,
+        "is_leaf": x.is_leaf,
+        "is a view of": None if x._base is None else [i for i, v in enumerate(variables) if v is x._base],
+        "version": x._version,
+        "strides": strides,
+        "offset": x.storage_offset(),
+        "is_contiguous": x.is_contiguous(),
+    }
 
 
 def compare(seed: int, program: Any, a: Outcome, b: Outcome, names: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import polyad as ad
 from polyad.backend import Backend
-from polyad.errors import AutogradError, DTypeError, ShapeError
+from polyad.errors import AutogradError, BackendError, DTypeError, OperandError, ShapeError
 from polyad.function import FUNCTIONS
 from polyad.testing import assert_close
 
@@ -291,6 +291,65 @@ def test_contiguous(backend: Backend) -> None:
     assert_close(made, x.mT)
     made.zero_()
     assert x.sum().item() == 15
+
+
+# Where the memory is --------------------------------------------------------------------------------------------
+
+
+def test_base_is_the_tensor_that_was_viewed(backend: Backend) -> None:
+    x = counted((2, 3))
+    assert x._base is None
+    assert x.mT[:2, 1].reshape(2, 1)._base is x
+    assert x.detach()._base is None
+    detached = x.detach()
+    assert detached[0]._base is detached
+    with ad.no_grad():
+        assert x[0]._base is x
+    assert x.mT.reshape(6)._base is None  # a copy
+    assert x.clone()._base is None
+
+
+def test_base_that_nobody_holds_any_more(backend: Backend) -> None:
+    x = counted((3,)).requires_grad_()
+    view = (x * 2)[1:]
+    gc.collect()
+    base = view._base
+    assert base is not None
+    assert view._base is base
+    assert base._base is None
+    assert base.tolist() == [0, 2, 4]
+    view.multiply_(5)
+    assert base.tolist() == [0, 10, 20]
+    base.sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [2, 10, 10]
+
+
+def test_version_has_pytorchs_name(backend: Backend) -> None:
+    x = ad.zeros(3)
+    assert x._version == x.version == 0
+    x[1:].add_(1)
+    assert x._version == x.version == 1
+
+
+def test_data_ptr(backend: Backend) -> None:
+    x = counted((2, 3))
+    if backend.name == "strict":
+        with pytest.raises(BackendError, match=r"data_ptr: backend 'strict' does not say .* export the tensor with"):
+            x.data_ptr()
+        return
+    assert x.data_ptr() == x.data_ptr() != 0
+    if backend.writable:
+        assert x[1, 1:].data_ptr() - x.data_ptr() == 8 * x[1, 1:].storage_offset() == 32
+        assert x[:, ::-1].data_ptr() - x.data_ptr() == 16
+        turned = x.mT + 0  # whatever order the library gave it
+        assert turned.data_ptr() == turned.view(6).data_ptr()
+
+
+def test_data_ptr_of_what_is_traced() -> None:
+    jax = pytest.importorskip("jax")
+    with pytest.raises(OperandError, match=r"data_ptr: the tensor has no memory yet, because .* call it outside"):
+        jax.jit(lambda x: x.data_ptr())(ad.zeros(2, backend="jax"))
 
 
 # Gradients through writes --------------------------------------------------------------------------------------

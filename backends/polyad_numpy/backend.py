@@ -154,6 +154,11 @@ class NumPyBackend(Backend):
         """Strides in elements."""
         return tuple(s // array.itemsize for s in array.strides)
 
+    def address(self, array: Any) -> int:
+        """Where the first element is."""
+        found: int = array.__array_interface__["data"][0]
+        return found
+
     def write(self, target: Any, value: Any) -> None:
         """Write in place; overlapping memory is handled by NumPy."""
         np.copyto(target, value)

@@ -141,9 +141,9 @@ def _into_memory(function: str, name: str, x: Any, other: Any) -> bool:
     if x._storage is not None and x._path is not None:
         views.check_write(x, name)
     kernel(data, value)
-    version = x._version
+    version = x._writes
     if version is None:
-        version = x._version = Version()
+        version = x._writes = Version()
     version.count += 1
     version.by = name
     return True

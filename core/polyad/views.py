@@ -174,7 +174,7 @@ def adopt(tensor: Any, source: Any) -> None:
     """Make a tensor a second name for another's elements, with a history of its own, none as yet."""
     storage = source._storage if source._storage is not None else share(source)
     tensor._data, tensor._device, tensor._node = raw(source), source._device, None
-    tensor._storage, tensor._version, tensor._path = storage, source._version, source._path
+    tensor._storage, tensor._writes, tensor._path = storage, source._writes, source._path
     tensor._root = Root(None, source._path)
     _join(tensor, storage)
 
@@ -244,7 +244,7 @@ def base_of(tensor: Any) -> Any:
         if other is not None and other._storage is storage and other._path is root.path and other._root is root:
             return other
     base = new(type(tensor))  # nobody holds it any more
-    base._device, base._storage, base._version = tensor._device, storage, tensor._version
+    base._device, base._storage, base._writes = tensor._device, storage, tensor._writes
     base._path, base._root, base._grad = root.path, root, None
     _join(base, storage)
     return base
@@ -348,9 +348,9 @@ def write(tensor: Any, value: Any, node: Any, by: str, *, written: bool = False)
             f"{by}: this view was made under no_grad, so its base could not learn of a write with history; "
             f"make the view while operations are recorded, or write under no_grad"
         )
-    version = tensor._version
+    version = tensor._writes
     if version is None:
-        version = tensor._version = Version()
+        version = tensor._writes = Version()
     version.count += 1
     version.by = by
     if storage is None:

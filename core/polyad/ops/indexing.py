@@ -553,9 +553,9 @@ def _written(x: Tensor, index: Any, value: Any) -> bool:
         kernel(data, value, *[a._data for a in arrays], key=key)
     except (AttributeError, ValueError, IndexError):  # an alias emptied by a write, no tensor, or what does not fit
         return False
-    version = x._version
+    version = x._writes
     if version is None:
-        version = x._version = Version()
+        version = x._writes = Version()
     version.count += 1
     version.by = _WRITE
     return True
