@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import ml_dtypes
@@ -93,6 +94,7 @@ class NumPyBackend(Backend):
         "subtract": lambda x, y: np.subtract(x, y, x),
         "multiply": lambda x, y: np.multiply(x, y, x),
         "divide": quiet(lambda x, y: np.divide(x, y, x), 2),
+        "copy": lambda x, y: operator.setitem(x, ..., y),
         "setitem": indexing.setitem_into,
     }
 
@@ -172,6 +174,7 @@ class NumPyBackend(Backend):
         return {"numpy": np.__version__}
 
 
+@lru_cache
 def _inserted(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
     rest = iter(shape)
     return tuple(1 if i in axis else next(rest) for i in range(len(shape) + len(axis)))

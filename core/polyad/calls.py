@@ -391,7 +391,7 @@ def _view(made: Function) -> Callable[..., Any]:
             params = remembered(shape, **params)
         except TypeError:
             params = check(shape, **params)
-        if reshapes and storage is not None and views.viewable(*views.layout_of(x)[:2], params["shape"]) is None:
+        if reshapes and storage is not None and not views.fits(x, params["shape"]):
             return _copied(made, x, params)  # the elements are not evenly spaced
         return alias(x, params)
 
@@ -403,14 +403,14 @@ def aliasing(made: Function) -> Callable[[Any, dict[str, Any]], Any]:
     spec, has_rules, broadcasts = made.specs[0], made.has_rules, made.broadcasts
 
     def alias(x: Any, params: dict[str, Any]) -> Any:
-        storage, device = x._storage, x._device
+        storage = x._storage
         if storage is None:
             storage = views.share(x)
         try:
             data, edge = x._data, x._node
         except AttributeError:
             data, edge = raw(x), node_of(x)
-        root, path = x._root, (x._path, made, params)
+        device, root, path = x._device, x._root, (x._path, made, params)
         result = device.kernels[made](data, **params)
         if type(result) is not device.array:
             result = device.asarray(result)

@@ -16,7 +16,7 @@ from .graph import Version
 from .tensor import Tensor, wrap
 from .views import node_of, raw
 
-__all__ = ["checked_power", "in_place", "operator", "reflected", "require_like"]
+__all__ = ["checked_power", "in_place", "into_memory", "operator", "reflected", "require_like"]
 
 
 def operator(made: Function) -> Callable[..., Any]:
@@ -94,7 +94,7 @@ def in_place(made: Function, name: str, compute: Callable[..., Any] | None = Non
     keeping = [i for i, spec in enumerate(made.specs) if spec is not None and spec.arrays]
 
     def call(x: Any, *args: Any, **params: Any) -> Any:
-        if len(args) == 1 and not params and _into_memory(inplace_name, name, x, args[0]):
+        if len(args) == 1 and not params and into_memory(inplace_name, name, x, args[0]):
             return x
         views.check_write(x, name)
         operands = (x, *args)
@@ -110,7 +110,7 @@ def in_place(made: Function, name: str, compute: Callable[..., Any] | None = Non
     return call
 
 
-def _into_memory(function: str, name: str, x: Any, other: Any) -> bool:
+def into_memory(function: str, name: str, x: Any, other: Any) -> bool:
     """Compute into the memory of ``x`` where nothing is unusual: no history, one type, no growth.
 
     Gives whether it did. Whatever is wrong is left to the full path to say.

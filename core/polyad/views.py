@@ -33,6 +33,7 @@ __all__ = [
     "base_of",
     "check_write",
     "cut",
+    "fits",
     "layout_of",
     "node_of",
     "raw",
@@ -276,6 +277,15 @@ def viewable(shape: Sequence[int], strides: Sequence[int], wanted: Sequence[int]
         result.append(step)
         left, step = left // n, step * n
     return tuple(reversed(result))
+
+
+def fits(tensor: Any, shape: Sequence[int]) -> bool:
+    """Whether a tensor can be seen in a shape, of as many elements, without a copy."""
+    storage = tensor._storage
+    if storage is None or (tensor._path is None and storage.strides is None):  # row-major order
+        return True
+    old, strides, _ = layout_of(tensor)
+    return viewable(old, strides, shape) is not None
 
 
 # Writing -------------------------------------------------------------------------------------------------

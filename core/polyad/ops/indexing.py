@@ -48,6 +48,12 @@ def _slice(n: int, start: int | None, stop: int | None, step: int | None) -> Sli
 _BOUNDS: Final = frozenset([int, type(None)])
 
 
+@lru_cache(maxsize=4096, typed=True)
+def _part(n: int, start: int | None, stop: int | None, step: int | None) -> dict[str, Any]:
+    """The parameters of `slice_view` for a slice of the first dimension. Nobody writes to them."""
+    return {"key": (_slice(n, start, stop, step),)}
+
+
 def _plain(data: Any, device: Device, index: Any) -> tuple[Key, Sequence[Tensor]] | None:
     """Key and index arrays of valid numbers, slices, ``...``, None and tensors of integers.
 
@@ -400,11 +406,19 @@ _alias = aliasing(slice_view.function)
 
 def getitem(x: Tensor, index: Any) -> Tensor:
     """``x[index]``: a view for ints, slices, ``...`` and None; a copy for integer arrays and masks."""
-    try:
-        data = x._data
-    except AttributeError:  # an alias emptied by a write
-        data = raw(x)
-    parsed = _plain(data, x._device, index)
+    kind, params = type(index), None
+    try:  # one slice or number, as most indices are
+        if kind is slice:
+            params = _part(x._data.shape[0], index.start, index.stop, index.step)
+        elif kind is int:
+            n = x._data.shape[0]
+            if -n <= index < n:
+                params = {"key": (index if index >= 0 else index + n,)}
+    except (AttributeError, IndexError, TypeError, ValueError):
+        pass  # an alias emptied by a write, or what `parse` refuses
+    if params is not None:
+        return _alias(x, params)  # type: ignore[no-any-return]
+    parsed = _plain(raw(x), x._device, index)
     if parsed is None:
         x, key, arrays = parse("x[...]", *_flattened(x, index))
     else:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
+from ..calls import aliasing
 from ..dispatch import facade, function
 from ..errors import IndexOutOfRangeError, OperandError, ShapeError
 from ..function import FUNCTIONS, XP, Fails, Sample
 from ..keys import Slice
 from ..tensor import Tensor, not_a_tensor
-from ..views import View, viewable
+from ..views import View, fits, raw, viewable
 from .arguments import Axis, Shape, as_integer, as_shape, normalize_axes, normalize_axis
 
 __all__ = [
@@ -131,7 +133,7 @@ def reshape(x: Tensor, /, shape: Shape, *, copy: bool | None = None) -> Tensor:
 def _seen_as(name: str, x: Tensor, shape: Any) -> Tensor:
     """A view of another shape, or an error where that takes a copy."""
     wanted = resolve(name, x.shape, as_shape(name, shape))
-    if x._storage is not None and viewable(x.shape, x.stride(), wanted) is None:
+    if not fits(x, wanted):
         raise ShapeError(
             f"{name}: a tensor of shape {x.shape} with strides {x.stride()} cannot be seen as {wanted} "
             f"without copying; write x.reshape({wanted})"
@@ -413,6 +415,23 @@ def permute_dims(x: Tensor, /, axes: Sequence[int]) -> Tensor:
     """
 
 
+_turn = aliasing(permute_dims.function)
+
+
+@lru_cache
+def _exchanged(ndim: int, a: int, b: int) -> dict[str, Any]:
+    """The parameters of `permute_dims` that exchange two dimensions. Nobody writes to them."""
+    axes = list(range(ndim))
+    axes[a], axes[b] = axes[b], axes[a]
+    return {"axes": tuple(axes)}
+
+
+@lru_cache
+def _reversed(ndim: int) -> dict[str, Any]:
+    """The parameters of `permute_dims` that reverse dimensions. Nobody writes to them."""
+    return {"axes": tuple(reversed(range(ndim)))}
+
+
 def permute(x: Tensor, *dims: Any) -> Tensor:
     """PyTorch's name for `permute_dims`; axes may be given as arguments: ``x.permute(2, 0, 1)``.
 
@@ -450,10 +469,9 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     """
     if not isinstance(x, Tensor):
         not_a_tensor("transpose", "x", x)
-    a, b = normalize_axis("transpose", dim0, x.ndim), normalize_axis("transpose", dim1, x.ndim)
-    axes = list(range(x.ndim))
-    axes[a], axes[b] = axes[b], axes[a]
-    return permute_dims(x, tuple(axes))
+    ndim = len(raw(x).shape)
+    a, b = normalize_axis("transpose", dim0, ndim), normalize_axis("transpose", dim1, ndim)
+    return _turn(x, _exchanged(ndim, a, b))  # type: ignore[no-any-return]
 
 
 def moveaxis(x: Tensor, source: int | Sequence[int], destination: int | Sequence[int], /) -> Tensor:
@@ -518,7 +536,7 @@ def t(x: Tensor) -> Tensor:
         not_a_tensor("t", "x", x)
     if x.ndim > 2:
         raise ShapeError(f"t: expected at most 2 dimensions; got shape {x.shape}; write x.mT for stacks of matrices")
-    return permute_dims(x, tuple(reversed(range(x.ndim))))
+    return _turn(x, _reversed(x.ndim))  # type: ignore[no-any-return]
 
 
 def adjoint(x: Tensor) -> Tensor:
@@ -568,7 +586,7 @@ def reversed_dims(x: Tensor) -> Tensor:
     >>> ad.zeros((2, 3)).T.shape
     (3, 2)
     """
-    return permute_dims(x, tuple(reversed(range(x.ndim))))
+    return _turn(x, _reversed(len(raw(x).shape)))  # type: ignore[no-any-return]
 
 
 def matrix_transpose(x: Tensor, /) -> Tensor:
@@ -596,9 +614,10 @@ def matrix_transpose(x: Tensor, /) -> Tensor:
     """
     if not isinstance(x, Tensor):
         not_a_tensor("matrix_transpose", "x", x)
-    if x.ndim < 2:
+    ndim = len(raw(x).shape)
+    if ndim < 2:
         raise ShapeError(f"matrix_transpose: a stack of matrices has at least 2 dimensions; got shape {x.shape}")
-    return transpose(x, -2, -1)
+    return _turn(x, _exchanged(ndim, ndim - 2, ndim - 1))  # type: ignore[no-any-return]
 
 
 def _flipped(shape: Shape, *, axis: Any = None) -> dict[str, Any]:

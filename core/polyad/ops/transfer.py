@@ -13,6 +13,7 @@ from ..errors import DeviceError, DTypeError, OperandError, ShapeError
 from ..function import XP, Fails, Sample
 from ..grad_mode import recording
 from ..graph import record
+from ..operators import into_memory
 from ..plugins import plugins
 from ..rules import is_complex
 from ..tensor import Tensor, not_a_tensor, wrap
@@ -340,6 +341,8 @@ def copy_(x: Tensor, source: Any) -> Tensor:
 
 def write(x: Tensor, source: Any, name: str) -> Tensor:
     """Write ``source`` into ``x``, for the method called ``name``."""
+    if into_memory("copy", name, x, source):
+        return x
     views.check_write(x, name)
     if isinstance(source, Tensor) and source._device is not x._device:
         source = to_device(source, x._device)
