@@ -1,6 +1,7 @@
 """Views share memory with their base on every backend, and writes carry gradients and refuse what cannot be."""
 
 import gc
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -28,24 +29,53 @@ VIEWS: dict[str, tuple[View, tuple[int, ...]]] = {
     "reshape of a part": (lambda x: x[1].reshape(2, 6), (2, 3, 4)),
     "squeeze": (lambda x: x.squeeze(1), (2, 1, 4)),
     "squeeze all": (lambda x: x.squeeze(), (1, 3, 1)),
+    "view": (lambda x: x.view(6, 4), (2, 3, 4)),
+    "view of a transpose": (lambda x: x.permute((1, 2, 0)).view(12, 2), (2, 3, 4)),
+    "view_as": (lambda x: x.view_as(x[:, None]), (6,)),
+    "reshape_as": (lambda x: x.reshape_as(x[:, None]), (6,)),
+    "flatten": (lambda x: x.flatten(1), (2, 3, 4)),
+    "ravel": (lambda x: x.ravel(), (2, 3, 4)),
+    "unflatten": (lambda x: x.unflatten(1, (3, -1)), (2, 12)),
+    "unsqueeze": (lambda x: x.unsqueeze(1), (2, 3, 4)),
+    "transpose": (lambda x: x.transpose(0, 2), (2, 3, 4)),
+    "swapaxes": (lambda x: x.swapaxes(0, 1), (2, 3, 4)),
+    "swapdims": (lambda x: x.swapdims(0, 1), (2, 3, 4)),
+    "movedim": (lambda x: x.movedim(0, 2), (2, 3, 4)),
+    "moveaxis": (lambda x: x.moveaxis(0, 2), (2, 3, 4)),
+    "permute": (lambda x: x.permute(2, 0, 1), (2, 3, 4)),
+    "t": (lambda x: x.t(), (2, 3)),
+    "T": (lambda x: x.T, (2, 3)),
+    "H": (lambda x: x.H, (2, 3)),
+    "mT": (lambda x: x.mT, (2, 3, 4)),
+    "mH": (lambda x: x.mH, (2, 3, 4)),
+    "adjoint": (lambda x: x.adjoint(), (2, 3, 4)),
+    "diagonal": (lambda x: x.diagonal(), (2, 3, 4)),
+    "diagonal of others": (lambda x: x.diagonal(-1, 2, 0), (2, 3, 4)),
+    "unbind": (lambda x: x.unbind(1)[2], (2, 3, 4)),
+    "select": (lambda x: x.select(1, 2), (2, 3, 4)),
+    "narrow": (lambda x: x.narrow(1, 1, 2), (2, 3, 4)),
+    "chunk": (lambda x: x.chunk(2, 1)[1], (2, 3, 4)),
+    "split": (lambda x: x.split(2, 1)[1], (2, 3, 4)),
+    "tensor_split": (lambda x: x.tensor_split(2, 2)[1], (2, 3, 4)),
+    "hsplit": (lambda x: x.hsplit(3)[1], (2, 3, 4)),
+    "vsplit": (lambda x: x.vsplit(2)[1], (2, 3, 4)),
+    "dsplit": (lambda x: x.dsplit(2)[1], (2, 3, 4)),
+    "expand to the same": (lambda x: x.expand(2, -1), (2, 3)),
+    "expand_as a part": (lambda x: x.expand_as(x[None])[0], (2, 3)),
+    "detach": (lambda x: x.detach(), (2, 3, 4)),
+    "data": (lambda x: x.data, (2, 3, 4)),
 }
 POLYAD_VIEWS: dict[str, tuple[View, tuple[int, ...]]] = {
     **VIEWS,
     "slice backwards": (lambda x: x[:, ::-1], (2, 3, 4)),
-    "view": (lambda x: x.view(6, 4), (2, 3, 4)),
-    "view of a transpose": (lambda x: x.permute_dims((1, 2, 0)).view(12, 2), (2, 3, 4)),
-    "flatten": (lambda x: x.flatten(1), (2, 3, 4)),
-    "unsqueeze": (lambda x: x.unsqueeze(1), (2, 3, 4)),
     "expand_dims": (lambda x: ad.expand_dims(x, axis=(0, 2)), (2, 3, 4)),
-    "transpose": (lambda x: x.transpose(0, 2), (2, 3, 4)),
-    "T": (lambda x: x.T, (2, 3)),
-    "mT": (lambda x: x.mT, (2, 3, 4)),
     "permute_dims": (lambda x: x.permute_dims((2, 0, 1)), (2, 3, 4)),
-    "permute": (lambda x: x.permute(2, 0, 1), (2, 3, 4)),
-    "diagonal": (lambda x: x.diagonal(), (2, 3, 4)),
-    "diagonal of others": (lambda x: x.diagonal(-1, 2, 0), (2, 3, 4)),
-    "detach": (lambda x: x.detach(), (2, 3, 4)),
-    "data": (lambda x: x.data, (2, 3, 4)),
+    "matrix_transpose": (lambda x: ad.matrix_transpose(x), (2, 3, 4)),
+    "linalg.diagonal": (lambda x: ad.linalg.diagonal(x, offset=1), (2, 3, 4)),
+    "unstack": (lambda x: ad.unstack(x, axis=1)[2], (2, 3, 4)),
+    "atleast_3d": (lambda x: ad.atleast_3d(x), (2, 3)),
+    "set_": (lambda x: ad.zeros(1).set_(x), (2, 3)),
+    "as_subclass": (lambda x: x.as_subclass(ad.Tensor), (2, 3)),
     "a view of a view of a view": (lambda x: x.mT[1:].reshape(4, 3)[::2, None], (2, 3, 4)),
 }
 READ_ONLY: dict[str, tuple[View, tuple[int, ...]]] = {
@@ -445,12 +475,16 @@ def test_leaf_is_written_under_no_grad(backend: Backend) -> None:
 
 def test_leaf_that_requires_grad(backend: Backend) -> None:
     x = ad.tensor([1.0, 2.0], requires_grad=True)
-    for name, write in {
-        "add_": lambda: x.add_(1),
-        r"x\[...\] = y": lambda: x.__setitem__(0, 5.0),
-        "zero_": lambda: x.zero_(),
-        "copy_": lambda: x.copy_(ad.zeros(2)),
-    }.items():
+    brackets = r"x\[...\] = y"
+    for name, write in (
+        ("add_", lambda: x.add_(1)),
+        (brackets, lambda: x.__setitem__(0, 5.0)),
+        (brackets, lambda: x.__setitem__(..., ad.zeros(2))),
+        (brackets, lambda: x.__setitem__(x > 1, 5.0)),
+        (brackets, lambda: x.__setitem__([1], ad.zeros(1))),
+        ("zero_", lambda: x.zero_()),
+        ("copy_", lambda: x.copy_(ad.zeros(2))),
+    ):
         with pytest.raises(AutogradError, match=name + r": a leaf tensor that requires a gradient cannot be written"):
             write()
     with pytest.raises(AutogradError, match=r"exp_: a view of a leaf tensor .* or to a clone\(\) of the leaf"):
@@ -465,9 +499,12 @@ def test_view_made_under_no_grad(backend: Backend) -> None:
     with ad.no_grad():
         view = y[:1]
     assert not view.requires_grad
-    with pytest.raises(AutogradError, match="add_: this view was made under no_grad"):
+    with pytest.raises(AutogradError, match="add_: this view was made under no_grad .* or write under no_grad"):
         view.add_(x[:1])
+    with pytest.raises(AutogradError, match=r"x\[...\] = y: this view was made under no_grad .* write under no_grad"):
+        view[0] = x[0]
     assert y.tolist() == [1, 2]
+    assert y.version == 0
 
 
 @pytest.mark.parametrize(
@@ -503,6 +540,46 @@ def test_what_keeps_nothing_is_never_stale(backend: Backend, compute: View) -> N
         y.zero_()
     out.sum().backward()
     assert x.grad is not None
+
+
+def test_in_place_without_history_allocates_no_array() -> None:
+    with ad.use_backend("numpy"):
+        x, y = ad.zeros(100_000), ad.ones(100_000)
+        part, other = x[:50_000], y[50_000:]
+        tracemalloc.start()
+        try:
+            for write in (
+                *(lambda: x.add_(y), lambda: x.mul_(2.0), lambda: x.__isub__(y), lambda: x.div_(y)),
+                *(lambda: part.add_(other), lambda: x.zero_(), lambda: x.fill_(2.5), lambda: x.copy_(y)),
+                lambda: x.__setitem__(slice(1, None), 3.0),
+            ):
+                write()
+                before, _ = tracemalloc.get_traced_memory()
+                tracemalloc.reset_peak()
+                write()
+                _, peak = tracemalloc.get_traced_memory()
+                assert peak - before < 10_000  # an array has 400,000 bytes
+        finally:
+            tracemalloc.stop()
+
+
+def test_handles_pay_for_views_with_the_first(backend: Backend) -> None:
+    x = ad.ones(3) + 1
+    assert x._storage is None
+    assert x._writes is None
+    assert not hasattr(x, "_path")
+    assert not hasattr(x, "_root")
+
+
+@pytest.mark.parametrize("other", [ad.float32, ad.int64])
+def test_in_place_of_types_that_a_function_does_not_take(backend: Backend, other: ad.DType) -> None:
+    n, mask = ad.tensor([1, 2]), ad.tensor([True, False])
+    with pytest.raises(DTypeError, match="divide_: the result is float32, which a tensor of int64 cannot hold"):
+        n.divide_(ad.tensor([1, 2], dtype=other))
+    with pytest.raises(DTypeError, match="subtract takes numeric arrays; got bool"):
+        mask.subtract_(mask.clone())
+    assert n.tolist() == [1, 2]
+    assert mask.tolist() == [True, False]
 
 
 def test_result_that_does_not_fit(backend: Backend) -> None:

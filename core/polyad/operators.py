@@ -90,11 +90,10 @@ def in_place(made: Function, name: str, compute: Callable[..., Any] | None = Non
     ``compute`` is what users call for the out-of-place form, if that is another than the record's call.
     """
     compute = compute or made.call
-    inplace_name = made.name
     keeping = [i for i, spec in enumerate(made.specs) if spec is not None and spec.arrays]
 
     def call(x: Any, *args: Any, **params: Any) -> Any:
-        if len(args) == 1 and not params and into_memory(inplace_name, name, x, args[0]):
+        if len(args) == 1 and not params and into_memory(made, name, x, args[0]):
             return x
         views.check_write(x, name)
         operands = (x, *args)
@@ -110,15 +109,15 @@ def in_place(made: Function, name: str, compute: Callable[..., Any] | None = Non
     return call
 
 
-def into_memory(function: str, name: str, x: Any, other: Any) -> bool:
+def into_memory(made: Function, name: str, x: Any, other: Any) -> bool:
     """Compute into the memory of ``x`` where nothing is unusual: no history, one type, no growth.
 
     Gives whether it did. Whatever is wrong is left to the full path to say.
     """
     try:
         data, device = x._data, x._device
-        kernel = device.backend.inplace.get(function)
-        if kernel is None:
+        kernel = device.backend.inplace.get(made.name)
+        if kernel is None or data.dtype not in device.accepted[made.takes]:
             return False
         if x._node is not None and recording():
             return False

@@ -341,13 +341,13 @@ def copy_(x: Tensor, source: Any) -> Tensor:
 
 def write(x: Tensor, source: Any, name: str) -> Tensor:
     """Write ``source`` into ``x``, for the method called ``name``."""
-    if into_memory("copy", name, x, source):
+    made: Any = _overwrite.function
+    if into_memory(made, name, x, source):
         return x
     views.check_write(x, name)
     if isinstance(source, Tensor) and source._device is not x._device:
         source = to_device(source, x._device)
     value = value_for(x, source, name)
-    made: Any = _overwrite.function
     if len(value.shape) > x.ndim or any(
         n not in (1, m) for n, m in zip(reversed(value.shape), reversed(x.shape), strict=False)
     ):
