@@ -621,3 +621,15 @@ def test_a_view_made_under_no_grad_cannot_change_a_recorded_base(backend: Backen
     with ad.no_grad():
         v.fill_(7)
     assert y.tolist() == [7, 2, 2]
+
+
+@pytest.mark.parametrize("make", [lambda y: y.unbind(0), lambda y: y.split(1), lambda y: y.chunk(3)])
+def test_one_of_several_views_is_written_with_history(backend: Backend, make: View) -> None:
+    x = ad.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = x * 1
+    parts = make(y)
+    parts[1].multiply_(x[1] * 5)
+    assert y.tolist() == [1, 20, 3]
+    (y.sum() + parts[1].sum()).backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [1, 40, 1]

@@ -823,9 +823,9 @@ def _broadcast_layout(x: Shape, strides: Shape, /, *, shape: Shape) -> tuple[Sha
     ],
 )
 def broadcast_to(x: Tensor, /, shape: Shape) -> Tensor:
-    """Elements repeated along dimensions of length 1 and new ones in front, without copying.
+    """Elements repeated along dimensions of length 1 and new ones in front, without copying. A view.
 
-    A view; where elements are repeated it cannot be written, but parts of it that repeat nothing can.
+    Where elements are repeated it cannot be written, but parts of it that repeat nothing can.
 
     Examples
     --------
