@@ -1,6 +1,7 @@
 """Views share memory with their base on every backend, and writes carry gradients and refuse what cannot be."""
 
 import gc
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 import polyad as ad
 from polyad.backend import Backend
-from polyad.errors import AutogradError, DTypeError, ShapeError
+from polyad.errors import AutogradError, BackendError, DTypeError, OperandError, ShapeError
 from polyad.function import FUNCTIONS
 from polyad.testing import assert_close
 
@@ -28,24 +29,53 @@ VIEWS: dict[str, tuple[View, tuple[int, ...]]] = {
     "reshape of a part": (lambda x: x[1].reshape(2, 6), (2, 3, 4)),
     "squeeze": (lambda x: x.squeeze(1), (2, 1, 4)),
     "squeeze all": (lambda x: x.squeeze(), (1, 3, 1)),
+    "view": (lambda x: x.view(6, 4), (2, 3, 4)),
+    "view of a transpose": (lambda x: x.permute((1, 2, 0)).view(12, 2), (2, 3, 4)),
+    "view_as": (lambda x: x.view_as(x[:, None]), (6,)),
+    "reshape_as": (lambda x: x.reshape_as(x[:, None]), (6,)),
+    "flatten": (lambda x: x.flatten(1), (2, 3, 4)),
+    "ravel": (lambda x: x.ravel(), (2, 3, 4)),
+    "unflatten": (lambda x: x.unflatten(1, (3, -1)), (2, 12)),
+    "unsqueeze": (lambda x: x.unsqueeze(1), (2, 3, 4)),
+    "transpose": (lambda x: x.transpose(0, 2), (2, 3, 4)),
+    "swapaxes": (lambda x: x.swapaxes(0, 1), (2, 3, 4)),
+    "swapdims": (lambda x: x.swapdims(0, 1), (2, 3, 4)),
+    "movedim": (lambda x: x.movedim(0, 2), (2, 3, 4)),
+    "moveaxis": (lambda x: x.moveaxis(0, 2), (2, 3, 4)),
+    "permute": (lambda x: x.permute(2, 0, 1), (2, 3, 4)),
+    "t": (lambda x: x.t(), (2, 3)),
+    "T": (lambda x: x.T, (2, 3)),
+    "H": (lambda x: x.H, (2, 3)),
+    "mT": (lambda x: x.mT, (2, 3, 4)),
+    "mH": (lambda x: x.mH, (2, 3, 4)),
+    "adjoint": (lambda x: x.adjoint(), (2, 3, 4)),
+    "diagonal": (lambda x: x.diagonal(), (2, 3, 4)),
+    "diagonal of others": (lambda x: x.diagonal(-1, 2, 0), (2, 3, 4)),
+    "unbind": (lambda x: x.unbind(1)[2], (2, 3, 4)),
+    "select": (lambda x: x.select(1, 2), (2, 3, 4)),
+    "narrow": (lambda x: x.narrow(1, 1, 2), (2, 3, 4)),
+    "chunk": (lambda x: x.chunk(2, 1)[1], (2, 3, 4)),
+    "split": (lambda x: x.split(2, 1)[1], (2, 3, 4)),
+    "tensor_split": (lambda x: x.tensor_split(2, 2)[1], (2, 3, 4)),
+    "hsplit": (lambda x: x.hsplit(3)[1], (2, 3, 4)),
+    "vsplit": (lambda x: x.vsplit(2)[1], (2, 3, 4)),
+    "dsplit": (lambda x: x.dsplit(2)[1], (2, 3, 4)),
+    "expand to the same": (lambda x: x.expand(2, -1), (2, 3)),
+    "expand_as a part": (lambda x: x.expand_as(x[None])[0], (2, 3)),
+    "detach": (lambda x: x.detach(), (2, 3, 4)),
+    "data": (lambda x: x.data, (2, 3, 4)),
 }
 POLYAD_VIEWS: dict[str, tuple[View, tuple[int, ...]]] = {
     **VIEWS,
     "slice backwards": (lambda x: x[:, ::-1], (2, 3, 4)),
-    "view": (lambda x: x.view(6, 4), (2, 3, 4)),
-    "view of a transpose": (lambda x: x.permute_dims((1, 2, 0)).view(12, 2), (2, 3, 4)),
-    "flatten": (lambda x: x.flatten(1), (2, 3, 4)),
-    "unsqueeze": (lambda x: x.unsqueeze(1), (2, 3, 4)),
     "expand_dims": (lambda x: ad.expand_dims(x, axis=(0, 2)), (2, 3, 4)),
-    "transpose": (lambda x: x.transpose(0, 2), (2, 3, 4)),
-    "T": (lambda x: x.T, (2, 3)),
-    "mT": (lambda x: x.mT, (2, 3, 4)),
     "permute_dims": (lambda x: x.permute_dims((2, 0, 1)), (2, 3, 4)),
-    "permute": (lambda x: x.permute(2, 0, 1), (2, 3, 4)),
-    "diagonal": (lambda x: x.diagonal(), (2, 3, 4)),
-    "diagonal of others": (lambda x: x.diagonal(-1, 2, 0), (2, 3, 4)),
-    "detach": (lambda x: x.detach(), (2, 3, 4)),
-    "data": (lambda x: x.data, (2, 3, 4)),
+    "matrix_transpose": (lambda x: ad.matrix_transpose(x), (2, 3, 4)),
+    "linalg.diagonal": (lambda x: ad.linalg.diagonal(x, offset=1), (2, 3, 4)),
+    "unstack": (lambda x: ad.unstack(x, axis=1)[2], (2, 3, 4)),
+    "atleast_3d": (lambda x: ad.atleast_3d(x), (2, 3)),
+    "set_": (lambda x: ad.zeros(1).set_(x), (2, 3)),
+    "as_subclass": (lambda x: x.as_subclass(ad.Tensor), (2, 3)),
     "a view of a view of a view": (lambda x: x.mT[1:].reshape(4, 3)[::2, None], (2, 3, 4)),
 }
 READ_ONLY: dict[str, tuple[View, tuple[int, ...]]] = {
@@ -115,12 +145,67 @@ def test_repeated_elements_are_seen_but_not_written(backend: Backend, name: str)
     base = counted(shape)
     view = make(base)
     before = view.clone()
-    for write in (view.add_, view.copy_, lambda v: view.__setitem__(0, v), lambda v: view.zero_()):
+    for write in (view.add_, view.copy_, lambda v: view.__setitem__(slice(None), v), lambda v: view.zero_()):
         with pytest.raises(ShapeError, match=r"is an expanded view, in which .* write to x.clone\(\) instead"):
             write(1.0)
     assert_close(view, before)
     base.add_(10)
     assert_close(view, before + 10)
+
+
+# Parts of expanded tensors that show nothing twice, and which elements of a (2, 3) tensor they show
+PARTS: dict[str, tuple[View, Any]] = {
+    "one of new rows": (lambda x: x.expand(4, 2, 3)[1], (slice(None), slice(None))),
+    "nothing expanded": (lambda x: x.expand(2, 3), (slice(None), slice(None))),
+    "new dimensions of length 1": (lambda x: x.expand(1, 2, 3), (slice(None), slice(None))),
+    "one repetition of a column": (lambda x: x[:, 1:2].expand(2, 5)[:, 3], (slice(None), 1)),
+    "the diagonal of a repeated row": (lambda x: x[1].expand(3, 3).diagonal(), (1, slice(None))),
+    "one of a row turned": (lambda x: x[:1].expand(4, 3).mT[:, 2].reshape(3, 1)[::2], (0, slice(None, None, 2))),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_parts_of_an_expanded_tensor_that_repeat_nothing_are_written(backend: Backend, name: str) -> None:
+    make, shown = PARTS[name]
+    base = counted((2, 3))
+    sibling, part = base.reshape(-1), make(base)
+    wanted = np.arange(6.0).reshape(2, 3)
+    wanted[shown] = wanted[shown] * 10 + 1
+    part.multiply_(10).add_(1)
+    assert_close(base, wanted)
+    assert_close(sibling, wanted.reshape(-1))
+    assert_close(part, wanted[shown].reshape(part.shape))
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_gradients_through_a_write_to_a_part_of_an_expanded_tensor(backend: Backend, name: str) -> None:
+    make, shown = PARTS[name]
+    x, factor = counted((2, 3)).requires_grad_(), counted((1,)).add_(3).requires_grad_()
+    y = x * 1
+    make(y).multiply_(factor).multiply_(factor)
+    (weighted,) = ad.autograd.grad((y * y * y).sum(), (x,), create_graph=True)
+    f = np.ones((2, 3))
+    f[shown] = 9  # factor * factor
+    start = np.arange(6.0).reshape(2, 3)
+    assert_close(weighted, 3 * start**2 * f**3)
+    weighted.sum().backward()
+    assert x.grad is not None
+    assert factor.grad is not None
+    assert_close(x.grad, 6 * start * f**3)
+    assert factor.grad.item() == (18 * start**2 * 3**5)[shown].sum()
+
+
+def test_a_part_of_an_expanded_tensor_is_written_by_brackets(backend: Backend) -> None:
+    x = counted((2,))
+    wide = x.expand(3, 2)
+    wide[1] = ad.tensor([5.0, 6.0])
+    wide[2, 0] = 7.0
+    assert x.tolist() == [7, 6]
+    with pytest.raises(ShapeError, match=r"x\[...\] = y: the tensor of shape \(2, 2\) is an expanded view"):
+        wide[:2] = 0.0
+    with pytest.raises(ShapeError, match=r"x\[...\] = y: the tensor of shape \(3, 2\) is an expanded view"):
+        wide[wide > 6] = ad.tensor([0.0, 0.0, 0.0])
+    assert x.tolist() == [7, 6]
 
 
 @pytest.mark.parametrize(
@@ -156,6 +241,16 @@ def test_overlapping_writes(backend: Backend) -> None:
     assert x.tolist() == [0, 0, 1, 2, 3]
     x.multiply_(x)
     assert x.tolist() == [0, 0, 1, 4, 9]
+
+
+@pytest.mark.parametrize("alias", [lambda y: y, lambda y: y.view(2), lambda y: y.view(1, 2)[0]])
+def test_gradient_of_a_product_with_the_memory_that_is_written(backend: Backend, alias: View) -> None:
+    x = ad.tensor([2.0, 3.0], requires_grad=True)
+    y = x * 1
+    y.multiply_(alias(y))
+    y.sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [4, 6]
 
 
 def test_views_of_nothing(backend: Backend) -> None:
@@ -226,6 +321,65 @@ def test_contiguous(backend: Backend) -> None:
     assert_close(made, x.mT)
     made.zero_()
     assert x.sum().item() == 15
+
+
+# Where the memory is --------------------------------------------------------------------------------------------
+
+
+def test_base_is_the_tensor_that_was_viewed(backend: Backend) -> None:
+    x = counted((2, 3))
+    assert x._base is None
+    assert x.mT[:2, 1].reshape(2, 1)._base is x
+    assert x.detach()._base is None
+    detached = x.detach()
+    assert detached[0]._base is detached
+    with ad.no_grad():
+        assert x[0]._base is x
+    assert x.mT.reshape(6)._base is None  # a copy
+    assert x.clone()._base is None
+
+
+def test_base_that_nobody_holds_any_more(backend: Backend) -> None:
+    x = counted((3,)).requires_grad_()
+    view = (x * 2)[1:]
+    gc.collect()
+    base = view._base
+    assert base is not None
+    assert view._base is base
+    assert base._base is None
+    assert base.tolist() == [0, 2, 4]
+    view.multiply_(5)
+    assert base.tolist() == [0, 10, 20]
+    base.sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [2, 10, 10]
+
+
+def test_version_has_pytorchs_name(backend: Backend) -> None:
+    x = ad.zeros(3)
+    assert x._version == x.version == 0
+    x[1:].add_(1)
+    assert x._version == x.version == 1
+
+
+def test_data_ptr(backend: Backend) -> None:
+    x = counted((2, 3))
+    if backend.name == "strict":
+        with pytest.raises(BackendError, match=r"data_ptr: backend 'strict' does not say .* export the tensor with"):
+            x.data_ptr()
+        return
+    assert x.data_ptr() == x.data_ptr() != 0
+    if backend.writable:
+        assert x[1, 1:].data_ptr() - x.data_ptr() == 8 * x[1, 1:].storage_offset() == 32
+        assert x[:, ::-1].data_ptr() - x.data_ptr() == 16
+        turned = x.mT + 0  # whatever order the library gave it
+        assert turned.data_ptr() == turned.view(6).data_ptr()
+
+
+def test_data_ptr_of_what_is_traced() -> None:
+    jax = pytest.importorskip("jax")
+    with pytest.raises(OperandError, match=r"data_ptr: the tensor has no memory yet, because .* call it outside"):
+        jax.jit(lambda x: x.data_ptr())(ad.zeros(2, backend="jax"))
 
 
 # Gradients through writes --------------------------------------------------------------------------------------
@@ -321,12 +475,16 @@ def test_leaf_is_written_under_no_grad(backend: Backend) -> None:
 
 def test_leaf_that_requires_grad(backend: Backend) -> None:
     x = ad.tensor([1.0, 2.0], requires_grad=True)
-    for name, write in {
-        "add_": lambda: x.add_(1),
-        r"x\[...\] = y": lambda: x.__setitem__(0, 5.0),
-        "zero_": lambda: x.zero_(),
-        "copy_": lambda: x.copy_(ad.zeros(2)),
-    }.items():
+    brackets = r"x\[...\] = y"
+    for name, write in (
+        ("add_", lambda: x.add_(1)),
+        (brackets, lambda: x.__setitem__(0, 5.0)),
+        (brackets, lambda: x.__setitem__(..., ad.zeros(2))),
+        (brackets, lambda: x.__setitem__(x > 1, 5.0)),
+        (brackets, lambda: x.__setitem__([1], ad.zeros(1))),
+        ("zero_", lambda: x.zero_()),
+        ("copy_", lambda: x.copy_(ad.zeros(2))),
+    ):
         with pytest.raises(AutogradError, match=name + r": a leaf tensor that requires a gradient cannot be written"):
             write()
     with pytest.raises(AutogradError, match=r"exp_: a view of a leaf tensor .* or to a clone\(\) of the leaf"):
@@ -341,9 +499,12 @@ def test_view_made_under_no_grad(backend: Backend) -> None:
     with ad.no_grad():
         view = y[:1]
     assert not view.requires_grad
-    with pytest.raises(AutogradError, match="add_: this view was made under no_grad"):
+    with pytest.raises(AutogradError, match="add_: this view was made under no_grad .* or write under no_grad"):
         view.add_(x[:1])
+    with pytest.raises(AutogradError, match=r"x\[...\] = y: this view was made under no_grad .* write under no_grad"):
+        view[0] = x[0]
     assert y.tolist() == [1, 2]
+    assert y.version == 0
 
 
 @pytest.mark.parametrize(
@@ -379,6 +540,46 @@ def test_what_keeps_nothing_is_never_stale(backend: Backend, compute: View) -> N
         y.zero_()
     out.sum().backward()
     assert x.grad is not None
+
+
+def test_in_place_without_history_allocates_no_array() -> None:
+    with ad.use_backend("numpy"):
+        x, y = ad.zeros(100_000), ad.ones(100_000)
+        part, other = x[:50_000], y[50_000:]
+        tracemalloc.start()
+        try:
+            for write in (
+                *(lambda: x.add_(y), lambda: x.mul_(2.0), lambda: x.__isub__(y), lambda: x.div_(y)),
+                *(lambda: part.add_(other), lambda: x.zero_(), lambda: x.fill_(2.5), lambda: x.copy_(y)),
+                lambda: x.__setitem__(slice(1, None), 3.0),
+            ):
+                write()
+                before, _ = tracemalloc.get_traced_memory()
+                tracemalloc.reset_peak()
+                write()
+                _, peak = tracemalloc.get_traced_memory()
+                assert peak - before < 10_000  # an array has 400,000 bytes
+        finally:
+            tracemalloc.stop()
+
+
+def test_handles_pay_for_views_with_the_first(backend: Backend) -> None:
+    x = ad.ones(3) + 1
+    assert x._storage is None
+    assert x._writes is None
+    assert not hasattr(x, "_path")
+    assert not hasattr(x, "_root")
+
+
+@pytest.mark.parametrize("other", [ad.float32, ad.int64])
+def test_in_place_of_types_that_a_function_does_not_take(backend: Backend, other: ad.DType) -> None:
+    n, mask = ad.tensor([1, 2]), ad.tensor([True, False])
+    with pytest.raises(DTypeError, match="divide_: the result is float32, which a tensor of int64 cannot hold"):
+        n.divide_(ad.tensor([1, 2], dtype=other))
+    with pytest.raises(DTypeError, match="subtract takes numeric arrays; got bool"):
+        mask.subtract_(mask.clone())
+    assert n.tolist() == [1, 2]
+    assert mask.tolist() == [True, False]
 
 
 def test_result_that_does_not_fit(backend: Backend) -> None:
@@ -420,3 +621,15 @@ def test_a_view_made_under_no_grad_cannot_change_a_recorded_base(backend: Backen
     with ad.no_grad():
         v.fill_(7)
     assert y.tolist() == [7, 2, 2]
+
+
+@pytest.mark.parametrize("make", [lambda y: y.unbind(0), lambda y: y.split(1), lambda y: y.chunk(3)])
+def test_one_of_several_views_is_written_with_history(backend: Backend, make: View) -> None:
+    x = ad.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = x * 1
+    parts = make(y)
+    parts[1].multiply_(x[1] * 5)
+    assert y.tolist() == [1, 20, 3]
+    (y.sum() + parts[1].sum()).backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [1, 40, 1]

@@ -186,6 +186,10 @@ class CuPyBackend(Backend):
         """Strides in elements."""
         return tuple(s // array.itemsize for s in array.strides)
 
+    def address(self, array: Any) -> int:
+        """Where the first element is in the GPU's memory."""
+        return int(array.data.ptr)
+
     def write(self, target: Any, value: Any) -> None:
         """Write in place. CuPy copies memory as it is, so what overlaps the target is copied first."""
         with self._on(self.device_of(target)):

@@ -150,6 +150,10 @@ class JAXBackend(Backend):
         """Give the array: nobody can write to it."""
         return array
 
+    def address(self, array: Any) -> int:
+        """Where the buffer is, until somebody frees the array."""
+        return int(array.unsafe_buffer_pointer())
+
     def device_of(self, array: Any) -> Device:
         """Where an array lives; a traced one is taken to be on the first device."""
         if isinstance(array, jax.core.Tracer):

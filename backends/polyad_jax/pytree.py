@@ -34,7 +34,7 @@ def register(cls: type, backend: Backend) -> None:
             device = backend.devices[0]  # a tensor of another backend becomes one of JAX's inside
         out: Any = object.__new__(cls)
         out._data, out._device, out._node = data, device, None
-        out._version = out._storage = out._grad = None
+        out._writes = out._storage = out._grad = None
         if requires_grad:
             out._node = AccumulateGrad(out)
         return out

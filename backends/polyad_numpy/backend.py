@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import ml_dtypes
@@ -27,7 +28,10 @@ for _dtype, _native in NATIVE.items():
 def _broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:
     if type(x) is np.ndarray and not x.ndim:  # a reduction's gradient: a tenth of the time of np.broadcast_to
         return np.ndarray(shape, x.dtype, x, 0, (0,) * len(shape))
-    return np.broadcast_to(x, shape)
+    found = np.broadcast_to(x, shape)
+    if type(x) is np.ndarray:
+        found.flags.writeable = x.flags.writeable  # polyad knows which parts of it may be written
+    return found
 
 
 def _clip(x: Any, low: Any = None, high: Any = None) -> Any:
@@ -90,6 +94,7 @@ class NumPyBackend(Backend):
         "subtract": lambda x, y: np.subtract(x, y, x),
         "multiply": lambda x, y: np.multiply(x, y, x),
         "divide": quiet(lambda x, y: np.divide(x, y, x), 2),
+        "copy": lambda x, y: operator.setitem(x, ..., y),
         "setitem": indexing.setitem_into,
     }
 
@@ -151,6 +156,11 @@ class NumPyBackend(Backend):
         """Strides in elements."""
         return tuple(s // array.itemsize for s in array.strides)
 
+    def address(self, array: Any) -> int:
+        """Where the first element is."""
+        found: int = array.__array_interface__["data"][0]
+        return found
+
     def write(self, target: Any, value: Any) -> None:
         """Write in place; overlapping memory is handled by NumPy."""
         np.copyto(target, value)
@@ -164,6 +174,7 @@ class NumPyBackend(Backend):
         return {"numpy": np.__version__}
 
 
+@lru_cache
 def _inserted(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
     rest = iter(shape)
     return tuple(1 if i in axis else next(rest) for i in range(len(shape) + len(axis)))

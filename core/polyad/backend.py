@@ -495,6 +495,18 @@ class Backend:
         """Strides in elements, where the library's arrays have them and may not be in row-major order."""
         return None
 
+    def address(self, array: Array) -> int:
+        """The address of an array's first element in its device's memory.
+
+        Raises
+        ------
+        BackendError
+            If the library does not say.
+        """
+        raise BackendError(
+            f"data_ptr: backend {self.name!r} does not say where its arrays are; export the tensor with DLPack"
+        )
+
     def write(self, target: Array, value: Array) -> None:
         """Write ``value`` into ``target`` in place. Called only where `writable`."""
         target[...] = value

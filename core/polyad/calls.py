@@ -101,7 +101,7 @@ def _unary(made: Function) -> Callable[..., Any]:
             result = device.backend.copy(data)
         out: Any = new(Tensor)
         out._data, out._device = result, device
-        out._version = out._storage = out._grad = None
+        out._writes = out._storage = out._grad = None
         if edge is None or not differentiable or recording() is not True:
             out._node = None
             if edge is not None and differentiable:
@@ -114,12 +114,12 @@ def _unary(made: Function) -> Callable[..., Any]:
         if code == NOTHING:
             node.args, node.guards = ((),), ()
         elif code == RESULT:
-            version = out._version = Version()
+            version = out._writes = Version()
             node.args, node.guards = ((device.xp, result) if with_xp else (result,),), (version, 0)
         elif code == FIRST:
-            version = x._version
+            version = x._writes
             if version is None:
-                version = x._version = Version()
+                version = x._writes = Version()
             node.args = ((device.xp, data) if with_xp else (data,),)
             node.guards = (version, version.count)
         else:
@@ -164,7 +164,7 @@ def _binary(made: Function, fallback: Callable[[Any, Any], Any]) -> Callable[...
             result = device.asarray(result)
         out: Any = new(Tensor)
         out._data, out._device = result, device
-        out._version = out._storage = out._grad = None
+        out._writes = out._storage = out._grad = None
         if (a_edge is None and b_edge is None) or not differentiable or recording() is not True:
             out._node = None
             if differentiable and (a_edge is not None or b_edge is not None):
@@ -199,9 +199,9 @@ def _binary(made: Function, fallback: Callable[[Any, Any], Any]) -> Callable[...
             elif a_code == SECOND:
                 a_args = (device.xp, y) if a_xp else (y,)
                 if y_is_array:
-                    version = b._version
+                    version = b._writes
                     if version is None:
-                        version = b._version = Version()
+                        version = b._writes = Version()
                     guards = (version, version.count)
             else:
                 a_args = a_spec.keep(device, (x, y), NO_PARAMS, result, 0)  # type: ignore[union-attr]
@@ -211,9 +211,9 @@ def _binary(made: Function, fallback: Callable[[Any, Any], Any]) -> Callable[...
                 b_args = ()
             elif b_code == FIRST:
                 b_args = (device.xp, x) if b_xp else (x,)
-                version = a._version
+                version = a._writes
                 if version is None:
-                    version = a._version = Version()
+                    version = a._writes = Version()
                 guards += (version, version.count)
             else:
                 b_args = b_spec.keep(device, (x, y), NO_PARAMS, result, 1)  # type: ignore[union-attr]
@@ -270,7 +270,7 @@ def _parametrised(made: Function) -> Callable[..., Any]:
             result = device.asarray(result)
         out: Any = new(Tensor)
         out._data, out._device = result, device
-        out._version = out._storage = out._grad = None
+        out._writes = out._storage = out._grad = None
         if edge is None or not keeps or recording() is not True:
             out._node = None
             if edge is not None and keeps:
@@ -369,7 +369,7 @@ def _several(made: Function) -> Callable[..., Any]:
                     break
         out: Any = new(Tensor)
         out._data, out._device = result, device
-        out._version = out._storage = out._grad = out._node = None
+        out._writes = out._storage = out._grad = out._node = None
         if recorded:
             out._node = record(made, device, args, values, tuple(edges), merged, result, out)
         return out
@@ -397,7 +397,7 @@ def _view(made: Function) -> Callable[..., Any]:
             params = remembered(shape, **params)
         except TypeError:
             params = check(shape, **params)
-        if reshapes and storage is not None and views.viewable(shape, views.strides_of(x), params["shape"]) is None:
+        if reshapes and storage is not None and not views.fits(x, params["shape"]):
             return _copied(made, x, params)  # the elements are not evenly spaced
         return alias(x, params)
 
@@ -409,19 +409,19 @@ def aliasing(made: Function) -> Callable[[Any, dict[str, Any]], Any]:
     spec, has_rules, broadcasts = made.specs[0], made.has_rules, made.broadcasts
 
     def alias(x: Any, params: dict[str, Any]) -> Any:
-        storage, device = x._storage, x._device
+        storage = x._storage
         if storage is None:
             storage = views.share(x)
         try:
             data, edge = x._data, x._node
         except AttributeError:
             data, edge = raw(x), node_of(x)
-        root, path = x._root, (*x._path, (made, params))
+        device, root, path = x._device, x._root, (x._path, made, params)
         result = device.kernels[made](data, **params)
         if type(result) is not device.array:
             result = device.asarray(result)
         out: Any = new(Tensor)
-        out._data, out._device, out._storage, out._version = result, device, storage, x._version
+        out._data, out._device, out._storage, out._writes = result, device, storage, x._writes
         out._grad = None
         node: Any = None
         if edge is not None and has_rules and recording():
@@ -432,9 +432,9 @@ def aliasing(made: Function) -> Callable[[Any, dict[str, Any]], Any]:
             node.shapes = (data.shape,) if broadcasts else None
             node.args = (spec.keep(device, (data,), params, result, 0),)  # type: ignore[union-attr]
         elif not has_rules:
-            root = Root(None, len(path), views.DETACH)
+            root = Root(None, path, views.DETACH)
         elif edge is not None:
-            root = Root(None, len(path), views.NO_GRAD, root)
+            root = Root(None, path, views.NO_GRAD, root)
         out._node, out._path, out._root = node, path, root
         aliases = storage.aliases
         if len(aliases) >= storage.limit:
@@ -447,5 +447,5 @@ def aliasing(made: Function) -> Callable[[Any, dict[str, Any]], Any]:
 
 
 def _copied(made: Function, x: Tensor, params: dict[str, Any]) -> Any:
-    """The result of a view function where it cannot be a view: of a copy of the operand."""
-    return made.call(FUNCTIONS["clone"].call(x), **params)
+    """The result of a view function where it cannot be a view: of a copy of the operand, which nobody else has."""
+    return careful(made, (FUNCTIONS["clone"].call(x),), params)

@@ -350,9 +350,9 @@ def observed(*operation: Any) -> Node | None:
 
 def guard(tensor: Any) -> tuple[Version, int]:
     """Give a tensor's version and its count, for a check that it was not written since."""
-    version = tensor._version
+    version = tensor._writes
     if version is None:
-        version = tensor._version = Version()
+        version = tensor._writes = Version()
     return version, version.count
 
 
@@ -360,7 +360,7 @@ def guards_of(spec: Any, operands: Sequence[Any], result: Any) -> tuple[Any, ...
     """Guard the arrays that a rule keeps. Operands that are no tensors cannot be written to."""
     guards: tuple[Any, ...] = ()
     for i in spec.arrays if spec.rest is None else (*spec.arrays, *range(spec.rest, len(operands))):
-        if hasattr(operands[i], "_version"):
+        if hasattr(operands[i], "_writes"):
             guards += guard(operands[i])
     if spec.out and result is not None:
         guards += guard(result)

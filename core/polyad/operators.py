@@ -10,12 +10,13 @@ from .backend import Device
 from .calls import binary_operator
 from .careful import SCALARS, careful, constant
 from .errors import DTypeError, ShapeError
-from .function import ARRAY, Function
+from .function import Function
 from .grad_mode import recording
+from .graph import Version
 from .tensor import Tensor, wrap
 from .views import node_of, raw
 
-__all__ = ["checked_power", "in_place", "operator", "reflected", "require_like"]
+__all__ = ["checked_power", "in_place", "into_memory", "operator", "reflected", "require_like"]
 
 
 def operator(made: Function) -> Callable[..., Any]:
@@ -89,32 +90,15 @@ def in_place(made: Function, name: str, compute: Callable[..., Any] | None = Non
     ``compute`` is what users call for the out-of-place form, if that is another than the record's call.
     """
     compute = compute or made.call
-    inplace_name = made.name
-    keeping = [i for i, spec in enumerate(made.specs) if spec is not None and (ARRAY, 0) in spec.items]
+    keeping = [i for i, spec in enumerate(made.specs) if spec is not None and spec.arrays]
 
     def call(x: Any, *args: Any, **params: Any) -> Any:
+        if len(args) == 1 and not params and into_memory(made, name, x, args[0]):
+            return x
         views.check_write(x, name)
-        device = x._device
-        kernel = device.backend.inplace.get(inplace_name)
-        if kernel is not None and len(args) == 1 and not params:
-            other = args[0]
-            data = raw(x)
-            value = raw(other) if isinstance(other, Tensor) else other
-            if (
-                ((node_of(x) is None and edge_of(other) is None) or not recording())
-                and (
-                    (isinstance(other, Tensor) and other._device is device and value.dtype is data.dtype)
-                    or (type(other) in SCALARS and data.dtype in device.weak[type(other)])
-                )
-                and _fits(getattr(value, "shape", ()), data.shape)
-            ):
-                kernel(data, value)
-                views.write(x, data, None, name, written=True)
-                return x
         operands = (x, *args)
-        if keeping and recording() and any(edge_of(operands[i]) is not None for i in keeping if i < len(operands)):
-            before = _snapshot(x)
-            operands = tuple(before if a is x else a for a in operands)
+        if keeping and recording() and any(edge_of(a) is not None for a in operands):
+            operands = tuple(_snapshot(a) if _is_alias(a, x) else a for a in operands)
         result = compute(*operands, **params)
         require_like(name, x, result)
         views.write(x, raw(result), node_of(result), name)
@@ -125,6 +109,50 @@ def in_place(made: Function, name: str, compute: Callable[..., Any] | None = Non
     return call
 
 
+def into_memory(made: Function, name: str, x: Any, other: Any) -> bool:
+    """Compute into the memory of ``x`` where nothing is unusual: no history, one type, no growth.
+
+    Gives whether it did. Whatever is wrong is left to the full path to say.
+    """
+    try:
+        data, device = x._data, x._device
+        kernel = device.backend.inplace.get(made.name)
+        if kernel is None or data.dtype not in device.accepted[made.takes]:
+            return False
+        if x._node is not None and recording():
+            return False
+        kind = type(other)
+        if kind in SCALARS:
+            value = other
+            if data.dtype not in device.weak[kind]:
+                return False
+        else:
+            value = other._data
+            if (
+                (other._node is not None and recording())
+                or other._device is not device
+                or value.dtype is not data.dtype
+                or (value.shape != data.shape and not _fits(value.shape, data.shape))
+            ):
+                return False
+    except AttributeError:  # an alias emptied by a write, or no tensor
+        return False
+    if x._storage is not None and x._path is not None:
+        views.check_write(x, name)
+    kernel(data, value)
+    version = x._writes
+    if version is None:
+        version = x._writes = Version()
+    version.count += 1
+    version.by = name
+    return True
+
+
+def _is_alias(a: Any, x: Tensor) -> bool:
+    """Whether an operand shares the memory that is about to be written."""
+    return a is x or (isinstance(a, Tensor) and a._storage is not None and a._storage is x._storage)
+
+
 def _snapshot(x: Tensor) -> Tensor:
     """The tensor as it is, history included, in memory of its own: what a rule keeps of it outlives the write."""
     return wrap(x._device.backend.copy(raw(x)), x._device, node_of(x))
@@ -132,8 +160,6 @@ def _snapshot(x: Tensor) -> Tensor:
 
 def _fits(shape: tuple[int, ...], into: tuple[int, ...]) -> bool:
     """Whether a shape broadcasts into another without growing it."""
-    if shape == into:
-        return True
     return len(shape) <= len(into) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(into), strict=False))
 
 

@@ -58,17 +58,17 @@ class Tensor(Methods):
     """
 
     # _data, _node: may be empty on an alias after a write; views.raw and views.node_of fill them
-    # _version: counts in-place writes, once somebody keeps the value
+    # _writes: counts in-place writes, once somebody keeps the value
     # _storage, _path, _root: shared memory, from the first view on (see views.py)
     __slots__ = (
-        *("_data", "_device", "_node", "_version", "_storage", "_grad", "_path", "_root"),
+        *("_data", "_device", "_node", "_writes", "_storage", "_grad", "_path", "_root"),
         "__weakref__",
     )
 
     _data: Any
     _device: Device
     _node: Any
-    _version: Any
+    _writes: Any
     _storage: Any
     _path: Any
     _root: Any
@@ -174,8 +174,50 @@ class Tensor(Methods):
         >>> ad.zeros((2, 3)).mT.stride(), ad.zeros((2, 3)).stride(0)
         ((1, 3), 3)
         """
-        strides = views.strides_of(self)
+        strides = views.layout_of(self).strides
         return strides if dim is None else strides[dim]
+
+    def storage_offset(self) -> int:
+        """Give how many elements its first is behind the first of the memory that it shares.
+
+        As `stride`, it is polyad's own, the same on every backend.
+
+        Examples
+        --------
+        >>> import polyad as ad
+        >>> ad.zeros((2, 3))[1, 1:].storage_offset()
+        4
+        """
+        return views.layout_of(self).offset
+
+    def data_ptr(self) -> int:
+        """Give the address of its first element in its device's memory.
+
+        Where a backend's arrays cannot be written (JAX), a view has memory of its own, and a write moves a tensor.
+
+        Raises
+        ------
+        OperandError
+            If the tensor has no memory yet, because a transformation such as `jax.jit` traces the function.
+        BackendError
+            If the backend's library does not say where its arrays are.
+
+        Examples
+        --------
+        >>> import polyad as ad
+        >>> x = ad.zeros(4)
+        >>> x[1:].data_ptr() - x.data_ptr()
+        4
+        """
+        data, backend = views.raw(self), self._device.backend
+        if backend.is_traced(data):
+            raise OperandError(
+                "data_ptr: the tensor has no memory yet, because a transformation such as jax.jit traces the function; "
+                "call it outside"
+            )
+        if self._storage is None:  # the order in which views will find the elements
+            data = self._data = backend.contiguous(data)
+        return backend.address(data)
 
     def is_floating_point(self) -> bool:
         """Whether its elements are real floating-point numbers."""
@@ -388,7 +430,22 @@ class Tensor(Methods):
     @property
     def version(self) -> int:
         """How often its memory was written in place."""
-        return self._version.count if self._version is not None else 0
+        return self._writes.count if self._writes is not None else 0
+
+    _version = version  # PyTorch's name
+
+    @property
+    def _base(self) -> Tensor | None:
+        """The tensor that it is a view of, in the end; None if it is no view, or the result of `detach`.
+
+        Examples
+        --------
+        >>> import polyad as ad
+        >>> x = ad.zeros((2, 3))
+        >>> x[0].reshape(3, 1)._base is x, x._base
+        (True, None)
+        """
+        return views.base_of(self)  # type: ignore[no-any-return]
 
     # Values out ------------------------------------------------------------------------------------------
 
@@ -602,7 +659,7 @@ def wrap(data: Any, device: Device, node: Any = None) -> Tensor:
     """Make a tensor of a raw array."""
     out: Tensor = new(Tensor)
     out._data, out._device, out._node = data, device, node
-    out._version = out._storage = out._grad = None
+    out._writes = out._storage = out._grad = None
     return out
 
 
@@ -610,7 +667,7 @@ def _rebuilt(like: Tensor, data: Any) -> Tensor:
     """Make a leaf of ``like``'s class and demand for a gradient from a raw array."""
     out: Tensor = new(type(like))
     out._data, out._device, out._node = data, like._device, None
-    out._version = out._storage = out._grad = None
+    out._writes = out._storage = out._grad = None
     if like.requires_grad:
         out._node = AccumulateGrad(out)
     return out
@@ -619,7 +676,7 @@ def _rebuilt(like: Tensor, data: Any) -> Tensor:
 def _unpickle(cls: type[Tensor], host: Any, device: Device, requires_grad: bool) -> Tensor:
     out: Tensor = new(cls)
     out._data, out._device, out._node = device.backend.from_host(host, device, copy=True), device, None
-    out._version = out._storage = out._grad = None
+    out._writes = out._storage = out._grad = None
     return out.requires_grad_() if requires_grad else out
 
 

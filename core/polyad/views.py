@@ -1,11 +1,13 @@
 """Aliasing and in-place writes, the same on arrays that can be written and on arrays that cannot.
 
-A tensor has no storage until its first view. Then it and its views share a `Storage`, and each is a *path* of view
-functions from the base. A write through one of them goes to the base; the others' slots ``_data`` (where arrays are
-immutable) and ``_node`` (where there is history) are emptied, and filled again from the base when next read. So an
-empty slot means "stale", reading a filled one costs nothing extra, and a tensor without views pays nothing at all.
+A tensor has no storage until its first view. Then it and its views share a `Storage`, and each has a *path*: the view
+functions that lead to it from the base, linked from the last to the first. A write through one of them goes to the
+base; the others' slots ``_data`` (where arrays are immutable) and ``_node`` (where there is history) are emptied, and
+filled again from the base when next read. So an empty slot means "stale", reading a filled one costs nothing extra,
+and a tensor without views pays nothing at all.
 
-Whether a reshape is a view is decided by logical strides: those of the path, never those of the library.
+Whether a reshape is a view, and whether elements are repeated and so cannot be written, is decided by the logical
+layout: that of the path, never that of the library's array.
 """
 
 from __future__ import annotations
@@ -13,58 +15,78 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from .errors import AutogradError, ShapeError
 from .function import Function
 from .grad_mode import recording
-from .graph import AccumulateGrad, Version, guard, record
+from .graph import AccumulateGrad, Version, guard, new, record
+from .keys import ARRAY
 
 __all__ = [
+    "Layout",
+    "Path",
     "Root",
     "Storage",
     "View",
     "adopt",
+    "base_of",
+    "check_write",
     "cut",
+    "fits",
+    "layout_of",
     "node_of",
     "raw",
+    "repeats",
+    "row_major",
     "share",
-    "strides_of",
     "viewable",
     "write",
 ]
 
+Path = tuple["Path", Function, dict[str, Any]] | None
+"""How a view comes from the base: the path of its operand, the last function and its parameters. None for the base."""
+
 Step = tuple[Function, dict[str, Any]]
 
 
+class Layout(NamedTuple):
+    """Where a tensor's elements are in its storage's memory, in elements: the same on every backend."""
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int = 0
+
+
 class View:
-    """What makes a function a view: how a write to its result goes to its operand, and its strides.
+    """What makes a function a view: how a write to its result goes to its operand, and its layout.
 
     Attributes
     ----------
     put : callable or None
         ``put(xp, base, new, **params)``: ``base`` with the viewed region replaced by ``new``. None where the
-        result shows elements more than once and cannot be written.
-    strides : callable
-        ``strides(shape, strides, **params)``: the logical strides of the result, in elements.
+        result may show elements more than once.
+    layout : callable
+        ``layout(shape, strides, **params)``: shape and strides of the result, and, unless it is 0, by how many
+        elements its first is behind the operand's first.
     """
 
-    __slots__ = ("put", "strides")
+    __slots__ = ("put", "layout")
 
-    def __init__(self, put: Callable[..., Any] | None, strides: Callable[..., tuple[int, ...]]) -> None:
-        self.put, self.strides = put, strides
+    def __init__(self, put: Callable[..., Any] | None, layout: Callable[..., tuple[Any, ...]]) -> None:
+        self.put, self.layout = put, layout
 
 
 class Root:
-    """Where the history of a group of aliases begins: a node, and how far along the path.
+    """Where the history of a group of aliases begins: a node, and the path of the alias that has it.
 
     Views made by ``detach`` or under ``no_grad`` share memory with their base, but have a root of their own.
     """
 
-    __slots__ = ("node", "depth", "cut", "base")
+    __slots__ = ("node", "path", "cut", "base")
 
-    def __init__(self, node: Any, depth: int = 0, cut: str | None = None, base: Root | None = None) -> None:
-        self.node, self.depth, self.cut, self.base = node, depth, cut, base
+    def __init__(self, node: Any, path: Path = None, cut: str | None = None, base: Root | None = None) -> None:
+        self.node, self.path, self.cut, self.base = node, path, cut, base
 
 
 class Storage:
@@ -73,8 +95,7 @@ class Storage:
     __slots__ = ("data", "strides", "aliases", "limit")
 
     def __init__(self, data: Any, strides: tuple[int, ...] | None) -> None:
-        self.data = data
-        self.strides = strides if strides is not None else row_major(tuple(data.shape))
+        self.data, self.strides = data, strides  # None for row-major order
         self.aliases: list[weakref.ref[Any]] = []
         self.limit = 16
 
@@ -82,6 +103,16 @@ class Storage:
         """Forget aliases that are gone, so that the list stays in proportion to those that live."""
         self.aliases = [r for r in self.aliases if r() is not None]
         self.limit = 2 * len(self.aliases) + 16
+
+
+def steps(path: Path, origin: Path = None) -> list[Step]:
+    """The functions of a path in order, from behind ``origin`` on."""
+    found: list[Step] = []
+    while path is not origin and path is not None:
+        path, function, params = path
+        found.append((function, params))
+    found.reverse()
+    return found
 
 
 # Reading -------------------------------------------------------------------------------------------------
@@ -92,10 +123,7 @@ def raw(tensor: Any) -> Any:
     try:
         return tensor._data
     except AttributeError:
-        data = tensor._storage.data
-        for function, params in tensor._path:
-            data = tensor._device.kernels[function](data, **params)
-        tensor._data = data = tensor._device.asarray(data)
+        tensor._data = data = tensor._device.asarray(_at(tensor, tensor._path))
         return data
 
 
@@ -105,14 +133,22 @@ def node_of(tensor: Any) -> Any:
         return tensor._node
     except AttributeError:
         root, device = tensor._root, tensor._device
-        node, data = root.node, tensor._storage.data
-        for depth, (function, params) in enumerate(tensor._path):
+        node, data = root.node, _at(tensor, root.path)
+        for function, params in steps(tensor._path, root.path):
             out = device.kernels[function](data, **params)
-            if depth >= root.depth and node is not None:
+            if node is not None:
                 node = record(function, device, (data,), (data,), (node,), params, out, None)
             data = out
         tensor._node = node
         return node
+
+
+def _at(tensor: Any, path: Path) -> Any:
+    """The array of the alias that a tensor shares its storage with and that has a path."""
+    data, kernels = tensor._storage.data, tensor._device.kernels
+    for function, params in steps(path):
+        data = kernels[function](data, **params)
+    return data
 
 
 # Views ---------------------------------------------------------------------------------------------------
@@ -128,7 +164,7 @@ def share(tensor: Any, strides: tuple[int, ...] | None = None) -> Storage:
     if strides is None:
         data = tensor._data = tensor._device.backend.contiguous(data)
     storage = tensor._storage = Storage(data, strides)
-    tensor._path = ()
+    tensor._path = None
     tensor._root = Root(tensor._node)
     guard(tensor)  # from here on the version is shared
     storage.aliases.append(weakref.ref(tensor))
@@ -139,8 +175,13 @@ def adopt(tensor: Any, source: Any) -> None:
     """Make a tensor a second name for another's elements, with a history of its own, none as yet."""
     storage = source._storage if source._storage is not None else share(source)
     tensor._data, tensor._device, tensor._node = raw(source), source._device, None
-    tensor._storage, tensor._version, tensor._path = storage, source._version, source._path
-    tensor._root = Root(None, len(source._path))
+    tensor._storage, tensor._writes, tensor._path = storage, source._writes, source._path
+    tensor._root = Root(None, source._path)
+    _join(tensor, storage)
+
+
+def _join(tensor: Any, storage: Storage) -> None:
+    """Have an alias told of writes."""
     if len(storage.aliases) >= storage.limit:
         storage.prune()
     storage.aliases.append(weakref.ref(tensor))
@@ -150,8 +191,8 @@ def cut(tensor: Any, node: Any) -> None:
     """Give a tensor another history from here on: after ``requires_grad_`` or ``detach_``."""
     tensor._node = node
     if tensor._storage is not None:
-        if tensor._path:  # a view becomes a leaf of its own
-            tensor._root = Root(node, len(tensor._path))
+        if tensor._path is not None:  # a view becomes a leaf of its own
+            tensor._root = Root(node, tensor._path)
         else:
             tensor._root.node = node
 
@@ -166,17 +207,48 @@ def row_major(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
-def strides_of(tensor: Any) -> tuple[int, ...]:
-    """Logical strides of a tensor, in elements."""
+def layout_of(tensor: Any) -> Layout:
+    """Shape, strides and offset of a tensor."""
     storage = tensor._storage
-    if storage is None:
-        return row_major(raw(tensor).shape)
-    strides: tuple[int, ...] = storage.strides
-    data = storage.data
-    for function, params in tensor._path:
-        strides = function.view.strides(tuple(data.shape), strides, **params)
-        data = tensor._device.kernels[function](data, **params)
-    return strides
+    data = raw(tensor) if storage is None else storage.data
+    shape, offset = tuple(data.shape), 0
+    strides = row_major(shape) if storage is None or storage.strides is None else storage.strides
+    if storage is not None:
+        for function, params in steps(tensor._path):
+            shape, strides, *more = function.view.layout(shape, strides, **params)
+            offset += sum(more)
+    return Layout(shape, strides, offset)
+
+
+def repeats(tensor: Any) -> bool:
+    """Whether several elements of a tensor are one place in memory."""
+    if tensor._storage is None or all(function.view.put is not None for function, _ in steps(tensor._path)):
+        return False
+    shape, strides, _ = layout_of(tensor)
+    return any(n > 1 and stride == 0 for n, stride in zip(shape, strides, strict=True))
+
+
+def base_of(tensor: Any) -> Any:
+    """The tensor that a view is a view of, in the end; None for tensors that are no views.
+
+    What `detach` gives is a tensor of its own, though it shares memory.
+    """
+    if tensor._storage is None:
+        return None
+    storage, root = tensor._storage, tensor._root
+    while root.cut == NO_GRAD and root.base is not None:
+        root = root.base
+    if root.path is tensor._path:
+        return None
+    for reference in storage.aliases:
+        other = reference()
+        if other is not None and other._storage is storage and other._path is root.path and other._root is root:
+            return other
+    base = new(type(tensor))  # nobody holds it any more
+    base._device, base._storage, base._writes = tensor._device, storage, tensor._writes
+    base._path, base._root, base._grad = root.path, root, None
+    _join(base, storage)
+    return base
 
 
 def viewable(shape: Sequence[int], strides: Sequence[int], wanted: Sequence[int]) -> tuple[int, ...] | None:
@@ -207,6 +279,15 @@ def viewable(shape: Sequence[int], strides: Sequence[int], wanted: Sequence[int]
     return tuple(reversed(result))
 
 
+def fits(tensor: Any, shape: Sequence[int]) -> bool:
+    """Whether a tensor can be seen in a shape, of as many elements, without a copy."""
+    storage = tensor._storage
+    if storage is None or (tensor._path is None and storage.strides is None):  # row-major order
+        return True
+    old, strides, _ = layout_of(tensor)
+    return viewable(old, strides, shape) is not None
+
+
 # Writing -------------------------------------------------------------------------------------------------
 
 
@@ -220,27 +301,27 @@ def check_write(tensor: Any, by: str) -> None:
     ShapeError
         For an expanded tensor, of which several elements are one place in memory.
     """
-    version = tensor._version
+    version = tensor._writes
     if version is not None and version.held is not None:
         version.preserve()
+    shared = tensor._storage is not None
     if recording():
-        root = tensor._root.node if tensor._storage is not None else None
         if type(node_of(tensor)) is AccumulateGrad:
             raise AutogradError(
                 f"{by}: a leaf tensor that requires a gradient cannot be written in place while operations are "
                 f"recorded; write inside 'with polyad.no_grad():', or make a new tensor"
             )
-        if type(root) is AccumulateGrad:
+        if shared and type(tensor._root.node) is AccumulateGrad:
             raise AutogradError(
                 f"{by}: a view of a leaf tensor that requires a gradient cannot be written in place while operations "
                 f"are recorded; write inside 'with polyad.no_grad():', or to a clone() of the leaf"
             )
-        if tensor._storage is not None and _misses_history(tensor._root):
+        if shared and _misses_history(tensor._root):
             raise AutogradError(
                 f"{by}: this view was made under no_grad and its base has a history that would miss the write; "
                 f"make the view while operations are recorded, or write under no_grad"
             )
-    if tensor._storage is not None and any(function.view.put is None for function, _ in tensor._path):
+    if shared and repeats(tensor):
         raise ShapeError(
             f"{by}: the tensor of shape {tuple(raw(tensor).shape)} is an expanded view, in which several elements are "
             f"one place in memory; write to x.clone() instead"
@@ -280,9 +361,9 @@ def write(tensor: Any, value: Any, node: Any, by: str, *, written: bool = False)
             f"{by}: this view was made under no_grad, so its base could not learn of a write with history; "
             f"make the view while operations are recorded, or write under no_grad"
         )
-    version = tensor._version
+    version = tensor._writes
     if version is None:
-        version = tensor._version = Version()
+        version = tensor._writes = Version()
     version.count += 1
     version.by = by
     if storage is None:
@@ -298,17 +379,15 @@ def write(tensor: Any, value: Any, node: Any, by: str, *, written: bool = False)
         if not written:
             backend.write(raw(tensor), value)
     else:
-        storage.data = put(device.xp, tensor._path, storage.data, value)
+        storage.data = put(device.xp, steps(tensor._path), storage.data, value)
     root = tensor._root
     history = record_it and (node is not None or root.node is not None)
     if history:
-        steps = tensor._path[root.depth :]
-        if steps:
-            base = storage.data
-            for function, params in tensor._path[: root.depth]:
-                base = device.kernels[function](base, **params)
+        path = steps(tensor._path, root.path)
+        if path:
+            base = _at(tensor, root.path)
             edges, values = (root.node, node), (base, value)
-            root.node = record(_copy_slices, device, values, values, edges, {"path": steps}, base, None)
+            root.node = record(_copy_slices, device, values, values, edges, {"path": path}, base, None)
         else:
             root.node = node
     for reference in storage.aliases:
@@ -343,12 +422,22 @@ def forward(xp: Any, path: Sequence[Step], base: Any) -> Any:
 
 def put(xp: Any, path: Sequence[Step], base: Any, value: Any) -> Any:
     """``base`` with the region that a path shows replaced by ``value``."""
+    if any(function.view.put is None for function, _ in path):
+        return _put_at(xp, path, base, value)
     between = [base]
     for function, params in path[:-1]:
         between.append(getattr(xp, function.name)(between[-1], **params))
     for (function, params), operand in zip(reversed(path), reversed(between), strict=bool(path)):
         value = function.view.put(xp, operand, value, **params)
     return value
+
+
+def _put_at(xp: Any, path: Sequence[Step], base: Any, value: Any) -> Any:
+    """The same where the path repeats elements, and then shows some of them once: by their places in ``base``."""
+    flat = xp.reshape(base, (-1,))
+    places = xp.reshape(xp.cumulative_sum(xp.ones_like(flat, dtype=xp.int64), axis=0) - 1, tuple(base.shape))
+    written = xp.reshape(forward(xp, path, places), (-1,))
+    return xp.reshape(xp.setitem(flat, xp.reshape(value, (-1,)), written, key=(ARRAY,)), tuple(base.shape))
 
 
 def _define_copy_slices(xp: Any, base: Any, value: Any, /, *, path: Sequence[Step]) -> Any:

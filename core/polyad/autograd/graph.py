@@ -266,7 +266,7 @@ def increment_version(tensor: Tensor | Sequence[Tensor]) -> None:
     >>> import polyad as ad
     >>> x = ad.ones(2)
     >>> ad.autograd.graph.increment_version(x)
-    >>> x.version
+    >>> x._version
     1
     """
     for t in (tensor,) if isinstance(tensor, Tensor) else tensor:

@@ -90,9 +90,16 @@ def _put(xp: Any, base: Any, new: Any, *, offset: int, axis1: int, axis2: int) -
     return _matrices(xp, made, shape, order)
 
 
-def _strides(shape: Shape, strides: Shape, *, offset: int, axis1: int, axis2: int) -> Shape:
-    rest = (s for i, s in enumerate(strides) if i not in (axis1, axis2))
-    return (*rest, strides[axis1] + strides[axis2])
+def _layout(shape: Shape, strides: Shape, *, offset: int, axis1: int, axis2: int) -> tuple[Shape, Shape, int]:
+    order = _order(len(shape), axis1, axis2)[:-2]
+    rows, columns = shape[axis1] - max(-offset, 0), shape[axis2] - max(offset, 0)
+    first = max(-offset, 0) * strides[axis1] + max(offset, 0) * strides[axis2]
+    length = max(0, min(rows, columns))
+    return (
+        (*_permuted(shape, order), length),
+        (*_permuted(strides, order), strides[axis1] + strides[axis2]),
+        first if length else 0,
+    )
 
 
 def _plane(name: str, ndim: int, axis1: Any, axis2: Any, words: str = "axis1 and axis2") -> tuple[int, int]:
@@ -118,7 +125,7 @@ def _checked(shape: Shape, *, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -
     name="diagonal",
     check=_checked,
     standard=True,
-    view=View(_put, _strides),
+    view=View(_put, _layout),
     x=lambda g, xp, x_shape, offset, axis1, axis2: embed(xp, g, x_shape, offset, axis1, axis2),
     samples=[
         Sample((3, 3)),

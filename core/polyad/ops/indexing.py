@@ -25,6 +25,7 @@ from ..rules import sum_to
 from ..tensor import Tensor, wrap
 from ..views import View, node_of, raw
 from . import brackets
+from .arguments import Shape
 from .conversion import asarray, value_for
 
 __all__ = [
@@ -45,6 +46,12 @@ def _slice(n: int, start: int | None, stop: int | None, step: int | None) -> Sli
 
 
 _BOUNDS: Final = frozenset([int, type(None)])
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _part(n: int, start: int | None, stop: int | None, step: int | None) -> dict[str, Any]:
+    """The parameters of `slice_view` for a slice of the first dimension. Nobody writes to them."""
+    return {"key": (_slice(n, start, stop, step),)}
 
 
 def _plain(data: Any, device: Device, index: Any) -> tuple[Key, Sequence[Tensor]] | None:
@@ -233,6 +240,8 @@ def _flattened(x: Tensor, index: Any) -> tuple[Tensor, Any]:
     k, shape = index.ndim, x.shape
     if index.shape != shape[:k] or 0 in shape:
         return x, index
+    if x._device.backend.is_traced(raw(x)):  # reshaped here, a mask that is known would be known no more
+        return x, index
     reshape = FUNCTIONS["reshape"].call
     return reshape(x, (-1, *shape[k:])), reshape(index, (-1,))
 
@@ -266,17 +275,23 @@ def check_range(name: str, a: Tensor, shape: tuple[int, ...], dim: int) -> None:
 # Reading ----------------------------------------------------------------------------------------------------
 
 
-def _strides(shape: tuple[int, ...], strides: tuple[int, ...], *, key: Key) -> tuple[int, ...]:
-    result: list[int] = []
-    dim = 0
+def _layout(shape: Shape, strides: Shape, *, key: Key) -> tuple[Shape, Shape, int]:
+    lengths: list[int] = []
+    found: list[int] = []
+    offset = dim = 0
     for e in key:
         if e is None:
-            result.append(1)
+            lengths.append(1)
+            found.append(1)
             continue
         if type(e) is Slice:
-            result.append(strides[dim] * e.step)
+            lengths.append(e.length)
+            found.append(strides[dim] * e.step)
+            offset += e.start * strides[dim]
+        else:
+            offset += e * strides[dim]
         dim += 1
-    return (*result, *strides[dim:])
+    return (*lengths, *shape[dim:]), (*found, *strides[dim:]), offset
 
 
 @function(
@@ -310,7 +325,7 @@ def _gather(xp: XP, x: Tensor, /, *indices: Tensor, key: Key) -> Tensor:
     name="slice_view",
     prepare=False,
     check=lambda shape, *, key: {"key": key},
-    view=View(lambda xp, base, new, *, key: xp.setitem(base, new, key=key), _strides),
+    view=View(lambda xp, base, new, *, key: xp.setitem(base, new, key=key), _layout),
     x=lambda g, xp, key, x_shape: xp.index_scatter(g, key=key, shape=x_shape),
     samples=[
         Sample((3, 4), key=(1,), name="x[1]"),
@@ -391,11 +406,19 @@ _alias = aliasing(slice_view.function)
 
 def getitem(x: Tensor, index: Any) -> Tensor:
     """``x[index]``: a view for ints, slices, ``...`` and None; a copy for integer arrays and masks."""
-    try:
-        data = x._data
-    except AttributeError:  # an alias emptied by a write
-        data = raw(x)
-    parsed = _plain(data, x._device, index)
+    kind, params = type(index), None
+    try:  # one slice or number, as most indices are
+        if kind is slice:
+            params = _part(x._data.shape[0], index.start, index.stop, index.step)
+        elif kind is int:
+            n = x._data.shape[0]
+            if -n <= index < n:
+                params = {"key": (index if index >= 0 else index + n,)}
+    except (AttributeError, IndexError, TypeError, ValueError):
+        pass  # an alias emptied by a write, or what `parse` refuses
+    if params is not None:
+        return _alias(x, params)  # type: ignore[no-any-return]
+    parsed = _plain(raw(x), x._device, index)
     if parsed is None:
         x, key, arrays = parse("x[...]", *_flattened(x, index))
     else:
@@ -465,9 +488,9 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     """``x[index] = value``: written in place, into every alias, differentiably."""
     if _written(x, index, value):
         return
-    views.check_write(x, _WRITE)
     whole_mask = isinstance(index, Tensor) and index.dtype.name == "bool" and index.shape == x.shape
     if whole_mask and _is_number(value):
+        views.check_write(x, _WRITE)
         # no need to know how many are selected: works under tracing, and without waiting
         chosen = FUNCTIONS["where"].call(index, value_for(x, value, _WRITE), x)
         views.write(x, raw(chosen), node_of(chosen), "x[mask] = y")
@@ -475,6 +498,9 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     if x._storage is None:  # otherwise it might be a copy that is flattened
         x, index = _flattened(x, index)
     x, key, arrays = parse(_WRITE, x, index)
+    if not arrays and views.repeats(x):
+        x, key = _alias(x, {"key": key}), ()  # what is written may show nothing twice
+    views.check_write(x, _WRITE)
     value = _fitted(x, value, _result_shape(x.shape, key, arrays))
     values, edge = (raw(value), node_of(value)) if isinstance(value, Tensor) else (value, None)
     history = recording() and (node_of(x) is not None or edge is not None)
@@ -517,7 +543,7 @@ def _written(x: Tensor, index: Any, value: Any) -> bool:
     try:
         data, device = x._data, x._device
         kernel = device.backend.inplace.get("setitem")
-        if kernel is None or x._node is not None or (x._storage is not None and x._path):
+        if kernel is None or x._node is not None or (x._storage is not None and x._path is not None):
             return False
         if type(value) in SCALARS:
             if data.dtype not in device.weak[type(value)]:
@@ -541,9 +567,9 @@ def _written(x: Tensor, index: Any, value: Any) -> bool:
         kernel(data, value, *[a._data for a in arrays], key=key)
     except (AttributeError, ValueError, IndexError):  # an alias emptied by a write, no tensor, or what does not fit
         return False
-    version = x._version
+    version = x._writes
     if version is None:
-        version = x._version = Version()
+        version = x._writes = Version()
     version.count += 1
     version.by = _WRITE
     return True

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
-from .. import views
+from ..calls import aliasing
 from ..dispatch import facade, function
 from ..errors import IndexOutOfRangeError, OperandError, ShapeError
 from ..function import FUNCTIONS, XP, Fails, Sample
 from ..keys import Slice
 from ..tensor import Tensor, not_a_tensor
-from ..views import View, viewable
+from ..views import View, fits, raw, viewable
 from .arguments import Axis, Shape, as_integer, as_shape, normalize_axes, normalize_axis
 
 __all__ = [
@@ -65,17 +66,17 @@ def _to_base_shape(xp: Any, base: Any, new: Any, **params: Any) -> Any:
     return xp.reshape(new, base.shape)
 
 
-def _reshaped_strides(old: Shape, strides: Sequence[int], *, shape: Shape) -> tuple[int, ...]:
+def _reshaped_layout(old: Shape, strides: Shape, *, shape: Shape) -> tuple[Shape, Shape]:
     found = viewable(old, strides, shape)
     assert found is not None  # the caller has asked: otherwise reshape copies
-    return found
+    return shape, found
 
 
 @function(
     name="reshape",
     check=lambda x, *, shape: {"shape": resolve("reshape", x, as_shape("reshape", shape))},
     standard=True,
-    view=View(_to_base_shape, _reshaped_strides),
+    view=View(_to_base_shape, _reshaped_layout),
     x=lambda g, xp, x_shape: xp.reshape(g, x_shape),
     samples=[
         Sample((2, 6), shape=(3, 4)),
@@ -132,9 +133,9 @@ def reshape(x: Tensor, /, shape: Shape, *, copy: bool | None = None) -> Tensor:
 def _seen_as(name: str, x: Tensor, shape: Any) -> Tensor:
     """A view of another shape, or an error where that takes a copy."""
     wanted = resolve(name, x.shape, as_shape(name, shape))
-    if x._storage is not None and viewable(x.shape, views.strides_of(x), wanted) is None:
+    if not fits(x, wanted):
         raise ShapeError(
-            f"{name}: a tensor of shape {x.shape} with strides {views.strides_of(x)} cannot be seen as {wanted} "
+            f"{name}: a tensor of shape {x.shape} with strides {x.stride()} cannot be seen as {wanted} "
             f"without copying; write x.reshape({wanted})"
         )
     return _reshape(x, wanted)
@@ -297,15 +298,16 @@ def _expanded(shape: Shape, *, axis: Any) -> dict[str, Any]:
     return {"axis": normalize_axes("expand_dims", tuple(axes), ndim)}
 
 
-def _expand_strides(shape: Shape, strides: Shape, *, axis: Shape) -> Shape:
-    rest = iter(strides)
-    return tuple(1 if i in axis else next(rest) for i in range(len(shape) + len(axis)))
+def _with_new(shape: Shape, strides: Shape, *, axis: Shape) -> tuple[Shape, Shape]:
+    rest = iter(zip(shape, strides, strict=True))
+    pairs = [(1, 1) if i in axis else next(rest) for i in range(len(shape) + len(axis))]
+    return tuple(n for n, _ in pairs), tuple(s for _, s in pairs)
 
 
 @function(
     check=_expanded,
     standard=True,
-    view=View(_to_base_shape, _expand_strides),
+    view=View(_to_base_shape, _with_new),
     x=lambda g, xp, x_shape: xp.reshape(g, x_shape),
     samples=[
         Sample((2, 3), axis=1),
@@ -336,10 +338,19 @@ def _squeezed(shape: Shape, *, axis: Any = None) -> dict[str, Any]:
     return {"axis": axes}
 
 
+def _without(shape: Shape, strides: Shape, *, axis: Shape) -> tuple[Shape, Shape]:
+    kept = [i for i in range(len(shape)) if i not in axis]
+    return _permuted_shape(shape, kept), _permuted_shape(strides, kept)
+
+
+def _permuted_shape(shape: Shape, axes: Sequence[int]) -> Shape:
+    return tuple(shape[i] for i in axes)
+
+
 @function(
     check=_squeezed,
     standard=True,
-    view=View(_to_base_shape, lambda shape, strides, *, axis: tuple(s for i, s in enumerate(strides) if i not in axis)),
+    view=View(_to_base_shape, _without),
     x=lambda g, xp, x_shape: xp.reshape(g, x_shape),
     samples=[
         Sample((2, 1, 3), axis=1),
@@ -383,7 +394,7 @@ def inverse(axes: Shape) -> Shape:
     standard=True,
     view=View(
         lambda xp, base, new, *, axes: xp.permute_dims(new, inverse(axes)),
-        lambda shape, strides, *, axes: tuple(strides[i] for i in axes),
+        lambda shape, strides, *, axes: (_permuted_shape(shape, axes), _permuted_shape(strides, axes)),
     ),
     x=lambda g, xp, axes: xp.permute_dims(g, inverse(axes)),
     samples=[
@@ -402,6 +413,23 @@ def permute_dims(x: Tensor, /, axes: Sequence[int]) -> Tensor:
     >>> ad.permute_dims(ad.zeros((2, 3, 4)), (2, 0, 1)).shape
     (4, 2, 3)
     """
+
+
+_turn = aliasing(permute_dims.function)
+
+
+@lru_cache
+def _exchanged(ndim: int, a: int, b: int) -> dict[str, Any]:
+    """The parameters of `permute_dims` that exchange two dimensions. Nobody writes to them."""
+    axes = list(range(ndim))
+    axes[a], axes[b] = axes[b], axes[a]
+    return {"axes": tuple(axes)}
+
+
+@lru_cache
+def _reversed(ndim: int) -> dict[str, Any]:
+    """The parameters of `permute_dims` that reverse dimensions. Nobody writes to them."""
+    return {"axes": tuple(reversed(range(ndim)))}
 
 
 def permute(x: Tensor, *dims: Any) -> Tensor:
@@ -441,10 +469,9 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     """
     if not isinstance(x, Tensor):
         not_a_tensor("transpose", "x", x)
-    a, b = normalize_axis("transpose", dim0, x.ndim), normalize_axis("transpose", dim1, x.ndim)
-    axes = list(range(x.ndim))
-    axes[a], axes[b] = axes[b], axes[a]
-    return permute_dims(x, tuple(axes))
+    ndim = len(raw(x).shape)
+    a, b = normalize_axis("transpose", dim0, ndim), normalize_axis("transpose", dim1, ndim)
+    return _turn(x, _exchanged(ndim, a, b))  # type: ignore[no-any-return]
 
 
 def moveaxis(x: Tensor, source: int | Sequence[int], destination: int | Sequence[int], /) -> Tensor:
@@ -509,7 +536,7 @@ def t(x: Tensor) -> Tensor:
         not_a_tensor("t", "x", x)
     if x.ndim > 2:
         raise ShapeError(f"t: expected at most 2 dimensions; got shape {x.shape}; write x.mT for stacks of matrices")
-    return permute_dims(x, tuple(reversed(range(x.ndim))))
+    return _turn(x, _reversed(x.ndim))  # type: ignore[no-any-return]
 
 
 def adjoint(x: Tensor) -> Tensor:
@@ -559,7 +586,7 @@ def reversed_dims(x: Tensor) -> Tensor:
     >>> ad.zeros((2, 3)).T.shape
     (3, 2)
     """
-    return permute_dims(x, tuple(reversed(range(x.ndim))))
+    return _turn(x, _reversed(len(raw(x).shape)))  # type: ignore[no-any-return]
 
 
 def matrix_transpose(x: Tensor, /) -> Tensor:
@@ -587,9 +614,10 @@ def matrix_transpose(x: Tensor, /) -> Tensor:
     """
     if not isinstance(x, Tensor):
         not_a_tensor("matrix_transpose", "x", x)
-    if x.ndim < 2:
+    ndim = len(raw(x).shape)
+    if ndim < 2:
         raise ShapeError(f"matrix_transpose: a stack of matrices has at least 2 dimensions; got shape {x.shape}")
-    return transpose(x, -2, -1)
+    return _turn(x, _exchanged(ndim, ndim - 2, ndim - 1))  # type: ignore[no-any-return]
 
 
 def _flipped(shape: Shape, *, axis: Any = None) -> dict[str, Any]:
@@ -776,16 +804,16 @@ def _broadcast_to(x: Shape, *, shape: Any) -> dict[str, Any]:
     return {"shape": wanted}
 
 
-def _broadcast_strides(x: Shape, strides: Shape, /, *, shape: Shape) -> Shape:
+def _broadcast_layout(x: Shape, strides: Shape, /, *, shape: Shape) -> tuple[Shape, Shape]:
     extra = len(shape) - len(x)
-    return tuple(0 if i < extra or x[i - extra] != n else strides[i - extra] for i, n in enumerate(shape))
+    return shape, tuple(0 if i < extra or x[i - extra] != n else strides[i - extra] for i, n in enumerate(shape))
 
 
 @function(
     check=_broadcast_to,
     standard=True,
     broadcasts=True,
-    view=View(None, _broadcast_strides),
+    view=View(None, _broadcast_layout),
     x=lambda g: g,
     samples=[
         Sample((3, 1), shape=(2, 3, 4)),
@@ -795,7 +823,9 @@ def _broadcast_strides(x: Shape, strides: Shape, /, *, shape: Shape) -> Shape:
     ],
 )
 def broadcast_to(x: Tensor, /, shape: Shape) -> Tensor:
-    """Elements repeated along dimensions of length 1 and new ones in front, without copying. A view, not written.
+    """Elements repeated along dimensions of length 1 and new ones in front, without copying. A view.
+
+    Where elements are repeated it cannot be written, but parts of it that repeat nothing can.
 
     Examples
     --------
@@ -817,7 +847,7 @@ def expand(x: Tensor, *sizes: Any) -> Tensor:
     Returns
     -------
     Tensor
-        A view that cannot be written.
+        A view; where elements are repeated it cannot be written.
 
     Raises
     ------

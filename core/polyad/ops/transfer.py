@@ -13,6 +13,7 @@ from ..errors import DeviceError, DTypeError, OperandError, ShapeError
 from ..function import XP, Fails, Sample
 from ..grad_mode import recording
 from ..graph import record
+from ..operators import into_memory
 from ..plugins import plugins
 from ..rules import is_complex
 from ..tensor import Tensor, not_a_tensor, wrap
@@ -117,7 +118,7 @@ def clone(xp: XP, x: Tensor, /) -> Tensor:
     name="detach",
     differentiable=False,
     check=lambda shape: {},
-    view=View(lambda xp, base, new: new, lambda shape, strides: strides),
+    view=View(lambda xp, base, new: new, lambda shape, strides: (shape, strides)),
     samples=[Sample((2, 3))],
 )
 def detach(xp: XP, x: Tensor, /) -> Tensor:
@@ -340,11 +341,13 @@ def copy_(x: Tensor, source: Any) -> Tensor:
 
 def write(x: Tensor, source: Any, name: str) -> Tensor:
     """Write ``source`` into ``x``, for the method called ``name``."""
+    made: Any = _overwrite.function
+    if into_memory(made, name, x, source):
+        return x
     views.check_write(x, name)
     if isinstance(source, Tensor) and source._device is not x._device:
         source = to_device(source, x._device)
     value = value_for(x, source, name)
-    made: Any = _overwrite.function
     if len(value.shape) > x.ndim or any(
         n not in (1, m) for n, m in zip(reversed(value.shape), reversed(x.shape), strict=False)
     ):
@@ -391,6 +394,5 @@ def is_contiguous(x: Tensor) -> bool:
     """Whether the elements stand in row-major order; the same answer on every backend."""
     if x._storage is None:
         return True
-    shape = x.shape
-    strides = views.strides_of(x)
-    return all(n == 1 or s == r for n, s, r in zip(shape, strides, views.row_major(shape), strict=True))
+    shape, strides, _ = views.layout_of(x)
+    return 0 in shape or all(n == 1 or s == r for n, s, r in zip(shape, strides, views.row_major(shape), strict=True))
