@@ -26,15 +26,6 @@ class Version:
 
     count = 0  # class attributes, so that making one costs nothing but the object
     by: str | None = None
-    held: list[Any] | None = None  # weakly, what is to be copied before a write (see `autograd.watches.Held`)
-
-    def preserve(self) -> None:
-        """Copy what is held, since the memory is about to be written."""
-        for reference in self.held or ():
-            held = reference()
-            if held is not None and held.device.backend.writable:
-                held.array = held.device.backend.copy(held.array)
-        self.held = None
 
 
 class Handle:

@@ -301,9 +301,6 @@ def check_write(tensor: Any, by: str) -> None:
     ShapeError
         For an expanded tensor, of which several elements are one place in memory.
     """
-    version = tensor._writes
-    if version is not None and version.held is not None:
-        version.preserve()
     shared = tensor._storage is not None
     if recording():
         if type(node_of(tensor)) is AccumulateGrad:

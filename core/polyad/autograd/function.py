@@ -312,10 +312,8 @@ def _save(ctx: Any, node: Any, args: Any, edges: Any, tensors: Sequence[Tensor],
         if position is not None and not dirty:
             index = None  # returned as it is: the argument is the shorter way
         known = index is not None or position is not None or not t.dtype.is_differentiable
-        array = raw = views.raw(t)
-        if watch is not None:
-            array = watch.kept(raw, results[index] if index is not None else t)
-        if array is raw:
+        array, guarded = (views.raw(t), True) if watch is None else watch.kept(t)
+        if guarded:
             guards += guard(results[index] if index is not None else t)
         edge = edges[position] if position is not None and not dirty else None
         saved.append((array, edge, index, t._device, known))

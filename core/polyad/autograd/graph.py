@@ -151,7 +151,7 @@ def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
 
 @contextmanager
 def allow_mutation_on_saved_tensors() -> Iterator[None]:
-    """A block whose operations allow what they keep to be overwritten: it is copied before, if backward may need it.
+    """A block whose operations allow what they keep to be overwritten: they keep copies, where arrays can be written.
 
     Examples
     --------

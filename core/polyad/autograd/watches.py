@@ -7,7 +7,6 @@ operations look at one variable, and at nothing more while all is off.
 from __future__ import annotations
 
 import sys
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,10 +15,10 @@ from ..backend import Device
 from ..errors import AutogradError, OperandError
 from ..function import ARRAY, ARRAYS, OUT
 from ..grad_mode import no_grad, watched, watching
-from ..graph import PACKED, Node, Packed, Version, guard, specs_of
+from ..graph import PACKED, Node, Packed, specs_of
 from ..tensor import Tensor, wrap
 
-__all__ = ["Held", "Watch", "switched"]
+__all__ = ["Watch", "refuse_if_disabled", "switched"]
 
 
 class Watch:
@@ -32,7 +31,7 @@ class Watch:
     refusal : str or None
         Why hooks that pack are not allowed here.
     preserves : bool
-        Whether arrays that are kept are copied before they are overwritten.
+        Whether arrays that are kept and could be overwritten are copied.
     traces : bool
         Whether nodes note the lines of the program they come from.
     check : callable or None
@@ -58,21 +57,24 @@ class Watch:
         self.note(node)
         if self.pack is not None:
             with no_grad():
-                _exchange(node, lambda array, _: self.packed(array, node.device))
+                if _exchange(node, lambda array: self.packed(array, node.device)):
+                    node.guards = (PACKED, -1)
         elif self.preserves:
-            _exchange(node, lambda array, key: _held(array, result if key is None else operands[key]))
+            _exchange(node, lambda array: _apart(array, node.device))
+            node.guards = ()
 
     def note(self, node: Node) -> None:
         """Note the line of the program that a node comes from."""
         if self.traces:
             node.metadata["traceback"] = _here()
 
-    def kept(self, array: Any, tensor: Tensor) -> Any:
-        """Give what is to be kept of one tensor: its array, or that packed."""
+    def kept(self, tensor: Tensor) -> tuple[Any, bool]:
+        """Give what is to be kept of one tensor, and whether it is to be guarded against writes."""
+        array = views.raw(tensor)
         if self.pack is not None:
             with no_grad():
-                return self.packed(array, tensor._device)
-        return _held(array, tensor) if self.preserves else array
+                return self.packed(array, tensor._device), False
+        return (_apart(array, tensor._device), False) if self.preserves else (array, True)
 
     def packed(self, array: Any, device: Device) -> Packed:
         """Pack one array."""
@@ -114,46 +116,31 @@ class _Unpacking:
         return array
 
 
-def _exchange(node: Node, make: Callable[[Any, int | None], Packed]) -> None:
-    """Put something packed in place of every array that a node keeps; of each array once."""
-    made: dict[int, Packed] = {}
+def _apart(array: Any, device: Device) -> Any:
+    return device.backend.copy(array) if device.backend.writable else array
 
-    def packed(array: Any, key: int | None) -> Any:
+
+def _exchange(node: Node, make: Callable[[Any], Any]) -> bool:
+    """Put something else in place of every array that a node keeps, of each array once. Whether there are any."""
+    made: dict[int, Any] = {}
+
+    def exchanged(array: Any) -> Any:
         if id(array) not in made:
-            made[id(array)] = make(array, key)
+            made[id(array)] = make(array)
         return made[id(array)]
 
     assert node.args is not None
     args = list(node.args)
     for position, spec, _ in specs_of(node.function, args):
         values = list(args[position])
-        for i, ((kind, key), value) in enumerate(zip(spec.items, values, strict=True)):
+        for i, ((kind, _), value) in enumerate(zip(spec.items, values, strict=True)):
             if kind == ARRAYS or (kind == OUT and type(value) is tuple):
-                first = key if kind == ARRAYS else None
-                values[i] = tuple(packed(v, None if first is None else first + j) for j, v in enumerate(value))
+                values[i] = tuple(map(exchanged, value))
             elif kind in (ARRAY, OUT) and hasattr(value, "shape"):
-                values[i] = packed(value, key)
+                values[i] = exchanged(value)
         args[position] = tuple(values)
-    if made:
-        node.args, node.guards = tuple(args), (PACKED, -1)
-
-
-class Held:
-    """An array that is kept for a gradient, and copied before it is overwritten."""
-
-    __slots__ = ("array", "device", "__weakref__")
-
-    def __init__(self, array: Any, device: Device) -> None:
-        self.array, self.device = array, device
-
-
-def _held(array: Any, tensor: Any) -> Packed:
-    held = Held(array, tensor._device) if isinstance(tensor, Tensor) else None
-    if held is None:  # of several outputs, which have no version here, or of a number
-        return Packed(array, lambda kept: kept)
-    version: Version = guard(tensor)[0]
-    version.held = [*(r for r in version.held or () if r() is not None), weakref.ref(held)]
-    return Packed(held, lambda kept: kept.array)
+    node.args = tuple(args)
+    return bool(made)
 
 
 def _here() -> str:
