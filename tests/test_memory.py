@@ -1,4 +1,4 @@
-"""What a recorded call keeps for its gradient, of every function: the least.
+"""What recorded calls keep for their gradients: of every function the least, of a deep network no more than PyTorch.
 
 An array is kept where a rule asks for it by name, so more is kept as soon as a rule names more. The tables say for
 each function what its rules may name; the tests look into recorded calls.
@@ -7,7 +7,10 @@ each function what its rules may name; the tests look into recorded calls.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Sequence
+import tracemalloc
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, combinations
 from typing import Any, Final
 
@@ -157,6 +160,7 @@ linalg.matrix_exp | x: x
 linalg.vector_norm | x: x out
 linalg.pinv | x: x out
 random.log_gamma | alpha: alpha out
+nn._where_positive | x: gate
 nn.relu | x: out
 nn.sigmoid | x: out
 nn.softmax | x: out
@@ -342,3 +346,140 @@ def test_the_parts_of_a_body_keep_what_is_stated_and_no_more(record: Function) -
     assert {**BODIES, **dict.fromkeys(NOTHING, "nothing")}.get(record.name) == found, (
         f"state what {record.name} keeps: add to BODIES the line '{record.name}: {found}', or it to NOTHING"
     )
+
+
+# A deep network's step ------------------------------------------------------------------------------------------
+
+DEPTH, BATCH, WIDTH = 12, 512, 256
+SMALL: Final = 1 << 16
+"""Bytes that are not looked at: buffers of NumPy's loops, which have 2**15, and Python's objects, of which not every
+program has the same. An array of activations has 2**19."""
+
+
+class Step:
+    """A training step of a deep classifier, the same for polyad and PyTorch: ``lib`` is the library."""
+
+    def __init__(self, lib: Any, activation: str, batch: int, width: int, classes: int, depth: int = DEPTH) -> None:
+        layers = [(lib.nn.Linear(width, width), getattr(lib.nn, activation)()) for _ in range(depth)]
+        self.model = lib.nn.Sequential(*chain.from_iterable(layers), lib.nn.Linear(width, classes))
+        self.loss_of = lib.nn.functional.cross_entropy
+        self.optimizer = lib.optim.Adam(self.model.parameters())
+        self.x, self.target = lib.ones(batch, width), lib.zeros(batch, dtype=lib.int64)
+        self.run()  # what the optimizer keeps from step to step is made in the first
+        self.optimizer.zero_grad()
+
+    def run(self) -> None:
+        self.optimizer.zero_grad()
+        self.loss_of(self.model(self.x), self.target).backward()
+        self.optimizer.step()
+
+
+def peak(run: Callable[[], object]) -> int:
+    """The most bytes that a call has beside what there was before; NumPy reports its arrays to tracemalloc."""
+    gc.collect()
+    tracemalloc.reset_peak()
+    before = tracemalloc.get_traced_memory()[0]
+    run()
+    return tracemalloc.get_traced_memory()[1] - before
+
+
+@contextmanager
+def traced() -> Iterator[None]:
+    """Count memory, of programs on NumPy."""
+    tracemalloc.start()
+    try:
+        with ad.use_backend("numpy"):
+            yield
+    finally:
+        tracemalloc.stop()
+
+
+@traced()
+def peak_of_step(activation: str, batch: int, width: int, classes: int) -> int:
+    """The peak of polyad's step in arrays. The objects of tensors and nodes are those of a step of arrays of one."""
+    objects = peak(Step(ad, activation, 1, 1, 2).run)
+    return peak(Step(ad, activation, batch, width, classes).run) - objects
+
+
+def peak_of_pytorchs(activation: str, batch: int, width: int, classes: int) -> int:
+    """The peak of PyTorch's step: of the sizes of the tensors that its functions have given and that still live."""
+    torch = pytest.importorskip("torch")
+    from torch.utils import _python_dispatch, _pytree
+
+    step = Step(torch, activation, batch, width, classes)
+    live: dict[int, int] = {}
+    known = {t.untyped_storage().data_ptr() for t in (*step.model.parameters(), step.x, step.target)}
+    known |= {t.untyped_storage().data_ptr() for s in step.optimizer.state.values() for t in s.values()}
+    most = 0
+
+    class Watch(_python_dispatch.TorchDispatchMode):  # type: ignore[misc]
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            nonlocal most
+            result = func(*args, **(kwargs or {}))
+            for t in _pytree.tree_leaves(result):
+                if isinstance(t, torch.Tensor) and t.untyped_storage().data_ptr() not in known | live.keys():
+                    storage = t.untyped_storage()
+                    live[storage.data_ptr()] = storage.nbytes()
+                    weakref.finalize(storage, live.pop, storage.data_ptr())
+            most = max(most, sum(live.values()))
+            return result
+
+    with Watch():
+        step.run()
+    return most
+
+
+STEPS: Final = {  # batch, width, classes; and what most of the memory at the peak is of
+    "activations": (BATCH, WIDTH, 10),
+    "parameters": (BATCH // 2, 2 * WIDTH, 10),
+    "logits": (BATCH, WIDTH, 4000),
+}
+
+
+@pytest.mark.parametrize("shape", STEPS.values(), ids=STEPS)
+@pytest.mark.parametrize("activation", ["ReLU", "Sigmoid", "Tanh"])
+def test_the_peak_of_a_step_is_at_most_pytorchs(activation: str, shape: tuple[int, int, int]) -> None:
+    theirs = peak_of_pytorchs(activation, *shape)
+    assert peak_of_step(activation, *shape) <= theirs + SMALL
+
+
+@pytest.mark.parametrize("activation", ["ReLU", "Sigmoid", "Tanh"])
+def test_the_peak_of_a_step_is_one_activation_a_layer(activation: str) -> None:
+    classes = 10
+    one, logits, gradient = 4 * BATCH * WIDTH, 4 * BATCH * classes, 4 * (WIDTH + 1) * classes
+    # when the last hidden layer passes its gradient on, there are both, and the gradients of the last parameters
+    assert peak_of_step(activation, BATCH, WIDTH, classes) <= (DEPTH + 2) * one + logits + gradient + SMALL
+
+
+@traced()
+def test_without_a_graph_nothing_is_kept() -> None:
+    step = Step(ad, "ReLU", BATCH, WIDTH, 10)
+    with ad.no_grad():
+        assert peak(lambda: step.model(step.x)) <= 2 * 4 * BATCH * WIDTH + SMALL
+
+
+def chain_of(length: int) -> tuple[ad.Tensor, list[ad.Tensor]]:
+    """A leaf and what is computed of it, each by a function that keeps its result."""
+    x = ad.full((1000,), 0.5, requires_grad=True)
+    results = [x]
+    for _ in range(length):
+        results.append(ad.tanh(results[-1]))
+    return x, results[1:]
+
+
+@pytest.mark.parametrize("retain", [False, True])
+def test_backward_frees_as_it_goes(backend: Backend, retain: bool) -> None:
+    _, results = chain_of(8)
+    references = [weakref.ref(raw(y)) for y in results]
+    alive: list[int] = []
+    for y in results:
+        y.register_hook(lambda g: alive.append(sum(r() is not None for r in references)))
+    end = results.pop().sum()
+    del y
+    results.clear()
+    assert all(r() is not None for r in references)
+    end.backward(retain_graph=retain)
+    # what the node before kept may still be at hand when the next one's hook runs
+    expected = [8] * 8 if retain else [8, 8, 7, 6, 5, 4, 3, 2]
+    assert all(a <= b for a, b in zip(alive, expected, strict=True))
+    assert sum(r() is not None for r in references) == (8 if retain else 0)
