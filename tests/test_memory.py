@@ -359,18 +359,26 @@ program has the same. An array of activations has 2**19."""
 class Step:
     """A training step of a deep classifier, the same for polyad and PyTorch: ``lib`` is the library."""
 
-    def __init__(self, lib: Any, activation: str, batch: int, width: int, classes: int, depth: int = DEPTH) -> None:
-        layers = [(lib.nn.Linear(width, width), getattr(lib.nn, activation)()) for _ in range(depth)]
-        self.model = lib.nn.Sequential(*chain.from_iterable(layers), lib.nn.Linear(width, classes))
+    def __init__(self, lib: Any, activation: str, batch: int, width: int, classes: int, residual: bool = False) -> None:
+        make, self.residual = getattr(lib.nn, activation), residual
+        self.blocks = [lib.nn.Sequential(lib.nn.Linear(width, width), make()) for _ in range(DEPTH)]
+        self.last = lib.nn.Linear(width, classes)
+        self.parameters = [p for module in (*self.blocks, self.last) for p in module.parameters()]
         self.loss_of = lib.nn.functional.cross_entropy
-        self.optimizer = lib.optim.Adam(self.model.parameters())
+        self.optimizer = lib.optim.Adam(self.parameters)
         self.x, self.target = lib.ones(batch, width), lib.zeros(batch, dtype=lib.int64)
         self.run()  # what the optimizer keeps from step to step is made in the first
         self.optimizer.zero_grad()
 
+    def logits(self) -> Any:
+        x = self.x
+        for block in self.blocks:
+            x = x + block(x) if self.residual else block(x)
+        return self.last(x)
+
     def run(self) -> None:
         self.optimizer.zero_grad()
-        self.loss_of(self.model(self.x), self.target).backward()
+        self.loss_of(self.logits(), self.target).backward()
         self.optimizer.step()
 
 
@@ -395,20 +403,20 @@ def traced() -> Iterator[None]:
 
 
 @traced()
-def peak_of_step(activation: str, batch: int, width: int, classes: int) -> int:
+def peak_of_step(activation: str, batch: int, width: int, classes: int, residual: bool = False) -> int:
     """The peak of polyad's step in arrays. The objects of tensors and nodes are those of a step of arrays of one."""
-    objects = peak(Step(ad, activation, 1, 1, 2).run)
-    return peak(Step(ad, activation, batch, width, classes).run) - objects
+    objects = peak(Step(ad, activation, 1, 1, 2, residual).run)
+    return peak(Step(ad, activation, batch, width, classes, residual).run) - objects
 
 
-def peak_of_pytorchs(activation: str, batch: int, width: int, classes: int) -> int:
+def peak_of_pytorchs(activation: str, batch: int, width: int, classes: int, residual: bool = False) -> int:
     """The peak of PyTorch's step: of the sizes of the tensors that its functions have given and that still live."""
     torch = pytest.importorskip("torch")
     from torch.utils import _python_dispatch, _pytree
 
-    step = Step(torch, activation, batch, width, classes)
+    step = Step(torch, activation, batch, width, classes, residual)
     live: dict[int, int] = {}
-    known = {t.untyped_storage().data_ptr() for t in (*step.model.parameters(), step.x, step.target)}
+    known = {t.untyped_storage().data_ptr() for t in (*step.parameters, step.x, step.target)}
     known |= {t.untyped_storage().data_ptr() for s in step.optimizer.state.values() for t in s.values()}
     most = 0
 
@@ -455,7 +463,7 @@ def test_the_peak_of_a_step_is_one_activation_a_layer(activation: str) -> None:
 def test_without_a_graph_nothing_is_kept() -> None:
     step = Step(ad, "ReLU", BATCH, WIDTH, 10)
     with ad.no_grad():
-        assert peak(lambda: step.model(step.x)) <= 2 * 4 * BATCH * WIDTH + SMALL
+        assert peak(step.logits) <= 3 * 4 * BATCH * WIDTH + SMALL  # a block's input, and both of its results
 
 
 def chain_of(length: int) -> tuple[ad.Tensor, list[ad.Tensor]]:
