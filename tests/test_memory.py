@@ -452,6 +452,13 @@ def test_the_peak_of_a_step_is_at_most_pytorchs(activation: str, shape: tuple[in
 
 
 @pytest.mark.parametrize("activation", ["ReLU", "Sigmoid", "Tanh"])
+def test_the_peak_of_a_residual_networks_step_is_at_most_pytorchs(activation: str) -> None:
+    # where gradients meet, they are added in memory that is there
+    theirs = peak_of_pytorchs(activation, BATCH, WIDTH, 10, residual=True)
+    assert peak_of_step(activation, BATCH, WIDTH, 10, residual=True) <= theirs + SMALL
+
+
+@pytest.mark.parametrize("activation", ["ReLU", "Sigmoid", "Tanh"])
 def test_the_peak_of_a_step_is_one_activation_a_layer(activation: str) -> None:
     classes = 10
     one, logits, gradient = 4 * BATCH * WIDTH, 4 * BATCH * classes, 4 * (WIDTH + 1) * classes

@@ -71,6 +71,38 @@ def test_disjoint_graphs(backend: Backend, repetitions: int) -> None:
         assert x.grad.tolist() == [repetitions * (number + 1 + 2 * v) for v in (1, 2)]
 
 
+def test_shared_leaves_accumulate_exactly(backend: Backend, repetitions: int) -> None:
+    x, y = leaf(1.0, 2.0, 3.0), leaf(4.0, 5.0, 6.0)
+
+    def work(number: int) -> None:
+        for _ in range(repetitions):
+            (x * (number + 1) + x * y).sum().backward()
+
+    at_once(work)
+    total = sum(range(1, THREADS + 1))
+    assert x.grad.tolist() == [repetitions * (total + THREADS * v) for v in (4, 5, 6)]
+    assert y.grad.tolist() == [repetitions * THREADS * v for v in (1, 2, 3)]
+
+
+def test_the_first_gradient_of_a_shared_leaf(backend: Backend, repetitions: int) -> None:
+    for _ in range(repetitions // 5):
+        x = leaf(1.0)
+        at_once(lambda number, x=x: (x * (number + 1)).sum().backward())
+        assert x.grad.tolist() == [sum(range(1, THREADS + 1))]
+
+
+def test_one_retained_graph(backend: Backend, repetitions: int) -> None:
+    x = leaf(1.0, 2.0)
+    y = (x * x * x).sum()
+
+    def work(number: int) -> None:
+        for _ in range(repetitions):
+            y.backward(retain_graph=True)
+
+    at_once(work)
+    assert x.grad.tolist() == [THREADS * repetitions * 3 * v**2 for v in (1, 2)]
+
+
 def test_grad_from_many_threads(backend: Backend, repetitions: int) -> None:
     x = leaf(3.0)
     shared = x * x  # each thread records its own operation on it
