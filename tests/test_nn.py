@@ -125,6 +125,7 @@ def numpy_softmax(x: Any, axis: int = -1) -> Any:
 
 
 REFERENCES = {
+    "nn._where_positive": lambda x, gate: np.where(gate > 0, x, 0),
     "nn.relu": lambda x: np.maximum(x, 0),
     # in two halves, each exact to the last digits on its side
     "nn.sigmoid": lambda x: np.where(x < 0, np.exp(np.minimum(x, 0)), 1) / (1 + np.exp(-np.abs(x))),
@@ -892,15 +893,29 @@ def test_optimizer_goes_on_from_its_state(case: str, backend: Backend) -> None:
         close(q, p.detach().numpy())
 
 
-def test_adams_state_stays_as_it_was_taken(backend: Backend) -> None:
+@pytest.mark.parametrize(
+    ("make", "key", "value"),
+    [(optim.Adam, "exp_avg", 0.1), (lambda ps: optim.SGD(ps, momentum=0.9), "momentum_buffer", 1.0)],
+)
+def test_state_stays_as_it_was_taken(backend: Backend, make: Any, key: str, value: float) -> None:
     p = ad.ones(2, requires_grad=True)
-    optimizer = optim.Adam([p])
+    optimizer = make([p])
     p.grad = ad.ones(2)
     optimizer.step()
     state = optimizer.state_dict()["state"][0]
     optimizer.step()
-    assert state["step"] == 1
-    assert state["exp_avg"].tolist() == pytest.approx([0.1, 0.1])
+    assert state.get("step", 1) == 1
+    assert state[key].tolist() == pytest.approx([value, value])
+
+
+def test_adam_in_half_precision(backend: Backend) -> None:
+    for dtype in ("float16", "bfloat16"):
+        p = ad.ones(2, dtype=dtype, requires_grad=True)
+        optimizer = optim.Adam([p], lr=0.125)
+        p.grad = ad.ones(2, dtype=dtype)
+        optimizer.step()
+        assert p.dtype.name == dtype
+        assert p.tolist() == pytest.approx([0.875, 0.875], rel=1e-2)
 
 
 def test_loading_another_optimizers_state_changes_nothing() -> None:

@@ -99,6 +99,7 @@ EXAMPLE_ELSEWHERE = {
     **dict.fromkeys(("_extreme_along_axis", "_multiply_along_axis"), "polyad.scatter_reduce has it"),
     "_masked_scatter": "polyad.masked_scatter has it",
     "_index_add": "polyad.index_add has it",
+    "_logistic": "polyad.nn.functional.sigmoid has it",
     "_places": "what polyad.scatter, which has the example, writes to",
     "_ranked": "what quantile, which has the example, chooses from",
     "_sum_from_end": "what cumulative_sum, which has the example, has for a gradient",

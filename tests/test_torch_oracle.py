@@ -350,7 +350,8 @@ ABSENT = {
     "unique_counts": "no derivative, another order of results",
     "unique_inverse": "no derivative, another order of results",
     "unique_all": "no derivative, another order of results",
-    **dict.fromkeys(("_add_along_axis", "_put_along_axis", "_sum_from_end", "_ranked"), OWN),
+    **dict.fromkeys(("_add_along_axis", "_logistic", "_put_along_axis", "_sum_from_end", "_ranked"), OWN),
+    "nn._where_positive": OWN,
     **dict.fromkeys(("_extreme_along_axis", "_multiply_along_axis", "_masked_scatter", "_index_add"), OWN),
     **dict.fromkeys(("linalg.adjugate", "random.gamma_slope", "random.log_gamma"), OWN),
     **dict.fromkeys(

@@ -30,14 +30,36 @@ Shape = tuple[int, ...]
 # Activations ------------------------------------------------------------------------------------------------
 
 
-def _relu_rule(g: Any, xp: Any, out: Any) -> Any:
-    return xp.where(out > 0, g, 0)
+@ad.function(
+    name="nn._where_positive",
+    takes="real floating",
+    x=lambda g, xp, gate: xp.nn._where_positive(g, gate),
+    gate=lambda g, xp: xp.zeros_like(g),
+    samples=[
+        ad.Sample((3, 4), (3, 4)),
+        ad.Sample([math.inf, 2.0, math.nan, 3.0], [0.0, 1.0, -1.0, math.nan], name="0 of infinity", grad=False),
+        ad.Sample((100, 50), (100, 50), name="larger", grad=False),
+        ad.Sample((2, 0), (2, 0)),
+        ad.Sample((), ()),
+        ad.Fails([1j], [1.0], error=DTypeError, match=r"nn\._where_positive takes real floating arrays; got complex"),
+    ],
+)
+def _where_positive(xp: ad.XP, x: ad.Tensor, gate: ad.Tensor, /) -> ad.Tensor:
+    """``x`` where ``gate``, of the same shape, is positive, else 0: the gradient of `relu`.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.FUNCTIONS["nn._where_positive"].call(ad.tensor([5.0, 6.0]), ad.tensor([1.0, 0.0]))
+    tensor([5., 0.])
+    """
+    return xp.where(gate > 0, x, 0)  # type: ignore[no-any-return, operator]
 
 
 @ad.function(
     name="nn.relu",
     takes="real",
-    x=_relu_rule,
+    x=lambda g, xp, out: xp.nn._where_positive(g, out),
     samples=[
         ad.Sample((3, 4), domain=(0.5, 2.0)),
         ad.Sample([[-1.5, 2.0], [0.5, -0.5]], name="both signs"),
@@ -61,7 +83,7 @@ def relu(xp: ad.XP, x: ad.Tensor, /) -> ad.Tensor:
 @ad.function(
     name="nn.sigmoid",
     takes="real floating",
-    x=lambda g, out: g * out * (1 - out),
+    x=lambda g, out: (1 - out) * out * g,  # one array of memory: NumPy goes on in what nobody else holds
     samples=[
         ad.Sample((3, 4)),
         ad.Sample((), domain=(-5.0, 5.0)),
@@ -114,20 +136,6 @@ def _softmax_samples(name: str) -> list[ad.Sample]:
     ]
 
 
-def _softmax(xp: Any, x: Any, axis: int) -> Any:
-    if not x.shape[axis]:
-        return xp.zeros_like(x)
-    z = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
-    return z / xp.sum(z, axis=axis, keepdims=True)
-
-
-def _log_softmax(xp: Any, x: Any, axis: int) -> Any:
-    if not x.shape[axis]:
-        return xp.zeros_like(x)
-    z = x - xp.max(x, axis=axis, keepdims=True)
-    return z - xp.log(xp.sum(xp.exp(z), axis=axis, keepdims=True))
-
-
 def _softmax_rule(g: Any, xp: Any, out: Any, axis: int) -> Any:
     if axis == len(out.shape) - 1:  # a product of rows, without an array of the terms
         return (g - xp.vecdot(g, out, axis=-1)[..., None]) * out
@@ -153,14 +161,17 @@ def softmax(xp: ad.XP, x: ad.Tensor, /, *, axis: int = -1) -> ad.Tensor:
     tensor([[0.5000, 0.5000],
             [0.0000, 1.0000]])
     """
-    return _softmax(xp, x, axis)  # type: ignore[no-any-return]
+    if not x.shape[axis]:
+        return xp.zeros_like(x)  # type: ignore[no-any-return]
+    z = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
+    return z / xp.sum(z, axis=axis, keepdims=True)  # type: ignore[no-any-return]
 
 
 @ad.function(
     name="nn.log_softmax",
     takes="real floating",
     check=_along("nn.log_softmax"),
-    x=lambda g, xp, out, axis: g - xp.exp(out) * xp.sum(g, axis=axis, keepdims=True),
+    x=lambda g, xp, out, axis: xp.exp(out) * -xp.sum(g, axis=axis, keepdims=True) + g,
     samples=_softmax_samples(r"nn\.log_softmax"),
 )
 def log_softmax(xp: ad.XP, x: ad.Tensor, /, *, axis: int = -1) -> ad.Tensor:
@@ -172,7 +183,10 @@ def log_softmax(xp: ad.XP, x: ad.Tensor, /, *, axis: int = -1) -> ad.Tensor:
     >>> ad.nn.functional.log_softmax(ad.tensor([0.0, 1e4]))
     tensor([-10000.,      0.])
     """
-    return _log_softmax(xp, x, axis)  # type: ignore[no-any-return]
+    if not x.shape[axis]:
+        return xp.zeros_like(x)  # type: ignore[no-any-return]
+    z = x - xp.max(x, axis=axis, keepdims=True)
+    return z - xp.log(xp.sum(xp.exp(z), axis=axis, keepdims=True))  # type: ignore[no-any-return]
 
 
 # Losses -----------------------------------------------------------------------------------------------------
@@ -366,20 +380,20 @@ def _cross_entropy_input(
     share, counts = _targets(xp, input, target, ignore_index, label_smoothing)
     if weights is not None:
         share = share * weights
-    p = _softmax(xp, input, axis)
-    if counts is None or weights is not None or ignore_index is not None:
-        p = p * xp.sum(share, axis=axis, keepdims=True)  # otherwise each sample's shares sum to 1
     if reduction == "none":
         g = _beside_classes(xp, g, shape)
     elif reduction == "mean":
         g = g / _total(xp, shape, counts, weights, ignore_index)
-    return (p - share) * g
+    # each in one expression, so that NumPy computes it in the memory of the softmax
+    if counts is None or weights is not None or ignore_index is not None:
+        return (xp.nn.softmax(input, axis=axis) * xp.sum(share, axis=axis, keepdims=True) - share) * g
+    return (xp.nn.softmax(input, axis=axis) - share) * g  # each sample's shares sum to 1
 
 
 def _cross_entropy_target(g: Any, xp: Any, input: Any, weight: Any, reduction: str, label_smoothing: float) -> Any:
     """With respect to class probabilities; class indices have no gradient."""
     shape, weights = input.shape, _along_classes(xp, weight, input.shape)
-    loss = _log_softmax(xp, input, _class_axis(shape)) * (label_smoothing - 1)
+    loss = xp.nn.log_softmax(input, axis=_class_axis(shape)) * (label_smoothing - 1)
     if weights is not None:
         loss = loss * weights
     if reduction == "none":
@@ -403,7 +417,7 @@ def _cross_entropy_weight(
     """Each class's part of the loss; less, in a mean of indices, what its weight adds to the divisor."""
     shape, axis = input.shape, _class_axis(input.shape)
     share, counts = _targets(xp, input, target, ignore_index, label_smoothing)
-    losses = -_terms(xp, share, _log_softmax(xp, input, axis))
+    losses = -_terms(xp, share, xp.nn.log_softmax(input, axis=axis))
     if reduction == "none":
         g = _beside_classes(xp, g, shape)
     elif reduction == "mean":
@@ -456,9 +470,10 @@ def _cross_entropy(
     """Negative log-probability that logits give to the right class; see `cross_entropy`."""
     shape, weights = input.shape, _along_classes(xp, weight, input.shape)
     axis = _class_axis(shape)
-    logs, counts = _log_softmax(xp, input, axis), None
+    logs, counts = xp.nn.log_softmax(input, axis=axis), None
     if target.shape != shape and weights is None and ignore_index is None and not label_smoothing:
-        terms = xp.where(_is_class(xp, input, target), logs, 0)  # the usual case: one class each, to be taken whole
+        # the usual case: one class each, to be taken whole
+        terms = xp.take_along_axis(logs, _beside_classes(xp, target, shape), axis=axis)
     else:
         share, counts = _targets(xp, input, target, ignore_index, label_smoothing)
         terms = _terms(xp, share if weights is None else share * weights, logs)
@@ -620,7 +635,9 @@ def _flat(xp: Any, x: Any) -> Any:
 def _linear(xp: ad.XP, input: ad.Tensor, weight: ad.Tensor, bias: ad.Tensor | None = None, /) -> ad.Tensor:
     """Product of the last dimension with each row of ``weight``, plus ``bias``; see `linear`."""
     product = input @ weight.mT
-    return product if bias is None else product + bias
+    if bias is not None:
+        product += bias  # never a tensor: where gradients are recorded, the rules are the derivative
+    return product
 
 
 def linear(input: ad.Tensor, weight: ad.Tensor, bias: ad.Tensor | None = None) -> ad.Tensor:
@@ -760,5 +777,5 @@ def probability(name: str, p: float) -> float:
 for _call, _of in ((mse_loss, _mse_loss), (cross_entropy, _cross_entropy), (linear, _linear)):
     _of.function.call, _of.function.doc = _call, inspect.cleandoc(_call.__doc__ or "")
 
-FUNCTIONS: Final = (relu, sigmoid, softmax, log_softmax, _mse_loss, _cross_entropy, _linear)
+FUNCTIONS: Final = (_where_positive, relu, sigmoid, softmax, log_softmax, _mse_loss, _cross_entropy, _linear)
 """What the plugin adds to polyad's registry."""

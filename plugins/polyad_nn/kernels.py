@@ -14,7 +14,60 @@ _BLOCK: Final = 1 << 16
 
 def numpy_kernels() -> dict[str, Callable[..., Any]]:
     """Kernels on NumPy arrays."""
-    return {"nn.softmax": _by_rows(_softmax), "nn.log_softmax": _by_rows(_log_softmax)}
+    return {
+        "nn._where_positive": _where_positive,
+        "nn.adam_step": _adam_step,
+        "nn.sigmoid": _sigmoid,
+        "nn.softmax": _by_rows(_softmax),
+        "nn.log_softmax": _by_rows(_log_softmax),
+    }
+
+
+_FEW: Final = 1 << 12
+"""Below so many elements an array of memory is sooner had than saved."""
+
+
+def _where_positive(x: Any, gate: Any) -> Any:
+    """An element or 0, as the product of its bits with 0 or 1. The mask needs no memory beside the result."""
+    np, integer = x.__array_namespace__(), f"i{x.dtype.itemsize}"
+    if x.size < _FEW:
+        return np.multiply(x.view(integer), gate > 0).view(x.dtype)
+    found = np.empty(x.shape, integer)
+    np.greater(gate, 0, found)
+    np.multiply(found, x.view(integer), found)
+    return found.view(x.dtype)
+
+
+def _sigmoid(x: Any) -> Any:
+    """``1 / (1 + exp(-x))`` in the memory of the result. Where the exponential overflows it is 0, as it should be."""
+    np, dtype = x.__array_namespace__(), x.dtype
+    if dtype.itemsize < 4:  # exponentials of half precision overflow where the result is no zero
+        return _sigmoid(x.astype("float32")).astype(dtype)
+    out = np.empty(x.shape, dtype)
+    with np.errstate(over="ignore"):
+        np.exp(np.negative(x, out), out)
+    out += 1
+    return np.divide(1, out, out)
+
+
+def _adam_step(
+    g: Any, mean: Any, square: Any, rate: Any, spread: Any, *, beta1: float, beta2: float, eps: float
+) -> tuple[Any, Any, Any]:
+    """One step of Adam, with the running means written in place and one array for all that comes between."""
+    np = g.__array_namespace__()
+    change = np.multiply(g, 1 - beta1, np.empty_like(mean))
+    mean *= beta1
+    mean += change
+    np.multiply(g, g, change)
+    change *= 1 - beta2
+    square *= beta2
+    square += change
+    np.sqrt(square, change)
+    change /= spread
+    change += eps
+    np.divide(mean, change, change)
+    change *= rate
+    return change, mean, square
 
 
 def _softmax(np: Any, x: Any, out: Any, axis: int) -> None:

@@ -143,10 +143,16 @@ class Optimizer:
         raise NotImplementedError(f"{type(self).__name__} defines no _update(self, p, g, state, group)")
 
     def state_dict(self) -> dict[str, Any]:
-        """Give options and state, with parameters numbered in order."""
+        """Give options and state, with parameters numbered in order. Tensors are copied: it stays as it was taken."""
         numbers = {p: i for i, p in enumerate(p for group in self.param_groups for p in group["params"])}
         return {
-            "state": {numbers[p]: dict(kept) for p, kept in self.state.items() if kept},
+            "state": {
+                numbers[p]: {
+                    key: value.clone() if isinstance(value, ad.Tensor) else value for key, value in kept.items()
+                }
+                for p, kept in self.state.items()
+                if kept
+            },
             "param_groups": [{**group, "params": [numbers[p] for p in group["params"]]} for group in self.param_groups],
         }
 
@@ -302,7 +308,8 @@ def _adam_step(
     """One step of Adam: what to subtract from a parameter, and the new running means.
 
     One function, so that it is one call of a compiler. What changes from step to step, ``rate`` and ``spread``, are
-    operands: parameters are compiled in. In-place operators are used on temporary arrays only.
+    operands: parameters are compiled in. In-place operators are used on temporary arrays only; NumPy's kernel
+    writes the running means in place, which are nobody else's.
     """
     mean = mean * beta1
     mean += g * (1 - beta1)

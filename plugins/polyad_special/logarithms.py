@@ -136,7 +136,7 @@ def kl_div(xp: ad.XP, x: ad.Tensor, y: ad.Tensor, /) -> ad.Tensor:
 def _xlog1py_rule(g: Any, xp: Any, x: Any, y: Any) -> Any:
     y = as_array(xp, y, x)
     inside = y > -1
-    outside = xp.where(x == 0, 0.0, xp.where(y == -1, -inf, nan))
+    outside = xp.where(x == 0, 0.0, xp.where(y == -1, -inf, xp.zeros_like(y) + nan))
     return g * xp.where(inside, xp.log1p(xp.where(inside, y, 0.0)), outside)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 REFERENCES = {
+    "_logistic": lambda x: 1 / (1 + np.exp(-x)),
     "addcdiv": lambda x, x1, x2, value=1: x + value * x1 / x2,
     "addcmul": lambda x, x1, x2, value=1: x + value * x1 * x2,
     "exp2": lambda x: np.power(2, x),

@@ -119,21 +119,25 @@ def log10(x: Tensor, /) -> Tensor:
     """
 
 
-def _logarithm_of_share(xp: Any, x1: Any, x2: Any, out: Any, half: float) -> Any:
-    """Logarithm of how much of a sum is its term ``x1``, all three given by logarithms; ``half`` is that of 1/2.
-
-    Where the sum is infinite, or zero, its infinite terms have equal shares.
+@function(name="_logistic", takes="real floating", x=lambda g, out: g * (out * (1 - out)), samples=one())
+def _logistic(xp: XP, x: Tensor, /) -> Tensor:
+    """Logistic function ``1 / (1 + exp(-x))``: how much of a sum of exponentials is the one that is ``exp(x)`` times
+    the other.
     """
-    unlike = xp.where(x1 == out, xp.zeros_like(out), -INF)
-    return xp.where(xp.isinf(out), xp.where(x1 == x2, half, unlike), x1 - out)
+    return 1 / (1 + xp.exp(-x))  # type: ignore[no-any-return]
 
 
-def _logaddexp_rule(g: Any, xp: Any, x1: Any, x2: Any, out: Any) -> Any:
-    return g * xp.exp(_logarithm_of_share(xp, x1, x2, out, -LN2))
+def _lead(xp: Any, x1: Any, x2: Any) -> Any:
+    """By how much the first of two logarithms is the larger; equal infinities are as large as each other."""
+    return xp.where((x1 == x2) & xp.isinf(x1), 0, x1 - x2)
 
 
-def _logaddexp2_rule(g: Any, xp: Any, x1: Any, x2: Any, out: Any) -> Any:
-    return g * xp.exp2(_logarithm_of_share(xp, x1, x2, out, -1.0))
+def _logaddexp_rule(g: Any, xp: Any, x1: Any, x2: Any) -> Any:
+    return g * xp._logistic(_lead(xp, x1, x2))
+
+
+def _logaddexp2_rule(g: Any, xp: Any, x1: Any, x2: Any) -> Any:
+    return g * xp._logistic(_lead(xp, x1, x2) * LN2)
 
 
 _LIMITS: Final = Sample([INF, -INF, -INF, 0.0], [1.0, 1.0, -INF, -INF], name="infinities", grad=False)
@@ -144,7 +148,7 @@ _LIMITS: Final = Sample([INF, -INF, -INF, 0.0], [1.0, 1.0, -INF, -INF], name="in
     broadcasts=True,
     standard=True,
     x1=_logaddexp_rule,
-    x2=lambda g, xp, x1, x2, out: _logaddexp_rule(g, xp, x2, x1, out),
+    x2=lambda g, xp, x1, x2: _logaddexp_rule(g, xp, x2, x1),
     samples=[*two(), _LIMITS],
 )
 def logaddexp(x1: Operand, x2: Operand, /) -> Tensor:
@@ -165,7 +169,7 @@ def logaddexp(x1: Operand, x2: Operand, /) -> Tensor:
     broadcasts=True,
     standard=True,
     x1=_logaddexp2_rule,
-    x2=lambda g, xp, x1, x2, out: _logaddexp2_rule(g, xp, x2, x1, out),
+    x2=lambda g, xp, x1, x2: _logaddexp2_rule(g, xp, x2, x1),
     samples=[*two(), _LIMITS],
 )
 def logaddexp2(xp: XP, x1: Operand, x2: Operand, /) -> Tensor:
