@@ -52,6 +52,13 @@ def _where(condition: Any, x1: Any, x2: Any) -> Any:
     return np.where(condition, x1, x2)
 
 
+def _add_into(there: Any, gradient: Any) -> Any:
+    own = type(there) is np.ndarray and there.base is None and there.flags.writeable
+    if own and there.shape == gradient.shape and there.dtype is gradient.dtype:
+        return np.add(there, gradient, there)
+    return np.add(there, gradient)
+
+
 class NumPyBackend(Backend):
     """Arrays of `numpy.ndarray`, on the host."""
 
@@ -97,6 +104,8 @@ class NumPyBackend(Backend):
         "copy": lambda x, y: operator.setitem(x, ..., y),
         "setitem": indexing.setitem_into,
     }
+
+    add_into = staticmethod(_add_into)
 
     calm = setting()
 

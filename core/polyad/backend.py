@@ -43,7 +43,7 @@ class Device:
     """
 
     __slots__ = (
-        *("backend", "type", "index", "handle", "kernels", "xp", "plain", "array", "asarray"),
+        *("backend", "type", "index", "handle", "kernels", "xp", "plain", "array", "asarray", "add_into"),
         *("pull", "native", "dtypes", "accepted", "weak", "_ones", "__weakref__"),
     )
 
@@ -55,7 +55,7 @@ class Device:
         self.plain = Namespace(self, lambda function: backend.resolve(function, self))
         self.array = backend.array
         self.asarray = backend.normalize
-        self.pull = backend.pull
+        self.pull, self.add_into = backend.pull, backend.add_into
         self.native: Mapping[DType, Any] = backend.dtypes
         self.dtypes: dict[Any, DType] = {native: d for d, native in backend.dtypes.items()}
         # The native types of each category of `Function.takes`
@@ -427,6 +427,10 @@ class Backend:
     def place(self, kernel: Kernel, device: Device) -> Kernel:
         """Make a kernel run on ``device``, for libraries with a current device. As it stands, unchanged."""
         return kernel
+
+    add_into: Callable[[Any, Any], Any] | None = None
+    """``add_into(there, gradient)``: their sum, in the memory of ``there``, an array that nobody else has, where it is
+    its own and of the right type. None where arrays cannot be written."""
 
     pull: Callable[[Any, Any, Sequence[Any]], Sequence[Any] | None] | None = None
     """``pull(node, g, args)``: the gradients of a node's inputs, all rules run as one compiled call; None to decline.

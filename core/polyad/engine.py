@@ -133,7 +133,6 @@ def _propagate(
     watch: Any = watched()
     check = None if watch is None else watch.check
     tracked = create_graph or check is not None
-    add = FUNCTIONS["add"]
     node: Any = None
     following: Node | None = None  # the node to visit next, if it is not in the queue: chains need no queue
     if len(roots) == 1 and type(roots[0][0]) is Node:
@@ -214,8 +213,7 @@ def _propagate(
                     if shapes is not None and gradient.shape != shapes[i]:
                         gradient = sum_to(xp, gradient, shapes[i])
                 if edge in grads:
-                    there = grads[edge]
-                    grads[edge] = there + gradient if create_graph else edge.device.kernels[add](there, gradient)
+                    grads[edge] = _sum(grads.pop(edge), gradient, edge.device, create_graph)
                     continue
                 kind = type(edge)
                 if kind is Output:
@@ -241,6 +239,15 @@ def _propagate(
         return grads
     captured.update({e: g for e, g in grads.items() if e in asked})
     return captured
+
+
+def _sum(there: Any, gradient: Any, device: Device, create_graph: bool) -> Any:
+    """Add a gradient to what came along another path: in its memory, if nobody else has it."""
+    if create_graph:
+        return there + gradient
+    if device.add_into is not None and sys.getrefcount(there) <= 2:  # the argument here and that of the call
+        return device.add_into(there, gradient)
+    return device.kernels[FUNCTIONS["add"]](there, gradient)
 
 
 def _all_gradients(
