@@ -259,7 +259,7 @@ def careful(made: Function, args: Sequence[Any], params: Mapping[str, Any]) -> A
         raise
     except Exception as error:
         described = ", ".join(f"{a.dtype.name}{list(a.shape)}" if isinstance(a, Tensor) else repr(a) for a in found)
-        error.add_note(f"in polyad.{made.name}({described}) of {made.provider}, on {device.where}")
+        error.add_note(f"in polyad.{made.name}({described}) of {made.origin}, on {device.where}")
         raise
     return finish(made, device, found, values, edges if needs_grad else None, merged, result)
 

@@ -134,6 +134,7 @@ def _propagate(
     check = None if watch is None else watch.check
     tracked = create_graph or check is not None
     node: Any = None
+    g: Any = None
     following: Node | None = None  # the node to visit next, if it is not in the queue: chains need no queue
     if len(roots) == 1 and type(roots[0][0]) is Node:
         following, grads[following] = roots[0][0], roots[0][1]
@@ -230,7 +231,7 @@ def _propagate(
                         heappush(queue, (-edge.seq, edge))
     except Exception as error:
         if node is not None and not isinstance(error, AutogradError):
-            error.add_note(origin(node))
+            error.add_note(origin(node, g))
         raise
     for edge in grads:
         if edge.hooks is not None:

@@ -366,6 +366,16 @@ class Function:
         """How its node in the graph is shown: ``"MultiplyBackward"``."""
         return f"{_camel(self.name)}Backward"
 
+    @property
+    def origin(self) -> str:
+        """Whose it is, for messages: the distribution and its version."""
+        from importlib import metadata
+
+        try:
+            return f"{self.provider} {metadata.version(self.provider)}"
+        except metadata.PackageNotFoundError:
+            return self.provider
+
     def __repr__(self) -> str:
         return f"<polyad function {self.name!r} of {self.provider}>"
 

@@ -232,10 +232,12 @@ def opened_value(value: Any) -> Any:
     return value.unpack(value.value) if type(value) is Packed else value
 
 
-def origin(node: Node) -> str:
+def origin(node: Node, g: Any) -> str:
     """Say what a node is: its operation, whose it is, and where it ran; and the line of the program, if noted."""
-    function = node.function
-    text = f"in {node.name()} of {function.provider}, on {node.device.where}"
+    arrays = [a for a in (g if isinstance(g, (tuple, list)) else (g,)) if hasattr(a, "shape")]
+    types = node.device.dtypes
+    form = ", ".join(f"{getattr(types.get(a.dtype, a.dtype), 'name', a.dtype)}{list(a.shape)}" for a in arrays)
+    text = f"in {node.name()} of {node.function.origin}, at a gradient {form} on {node.device.where}"
     traceback = getattr(node, "_metadata", {}).get("traceback")
     return text if traceback is None else f"{text}; recorded at\n{traceback}"
 
@@ -256,6 +258,11 @@ class Output(_Edge):
     def seq(self) -> int:  # type: ignore[override]  # the node's
         """The node's place in the order."""
         return self.node.seq
+
+    @property
+    def device(self) -> Device:
+        """Where its gradient lives."""
+        return self.node.device
 
     def name(self) -> str:
         """Name of the node."""

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import views
+from ..backend import Device
 from ..backward_hooks import enter, leave
 from ..engine import accumulate, as_type, propagate
 from ..errors import AutogradError, DTypeError, OperandError, ShapeError
 from ..grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
-from ..graph import AccumulateGrad
+from ..graph import AccumulateGrad, Output
 from ..tensor import Tensor, wrap
 from . import function as function, graph as graph
 from .anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
@@ -185,19 +186,34 @@ def _accumulate_into(targets: Sequence[Tensor] | None, found: dict[Any, Any], cr
             t.grad = g if t.grad is None else t.grad + g
 
 
-def _own(g: Any, x: Tensor) -> Tensor:
+def _inputs(value: Any) -> Sequence[Any]:
+    """What `grad` is asked for: tensors, and edges of the graph."""
+    found = [value] if isinstance(value, graph.GradientEdge) or not isinstance(value, (list, tuple)) else value
+    for x in found:
+        if not isinstance(x, (Tensor, graph.GradientEdge)):
+            raise OperandError(f"grad: inputs must be a tensor or a sequence of tensors; got {x!r:.80}")
+    return found
+
+
+def _edge_of(x: Any) -> Any:
+    """The edge of a tensor; of a place in the graph."""
+    if isinstance(x, Tensor):
+        return views.node_of(x)
+    return Output(x.node, x.output_nr) if type(x.node) is not AccumulateGrad and x.node.function.outputs > 1 else x.node
+
+
+def _own(g: Any, x: Any, device: Device) -> Tensor:
     """Give a raw gradient as a tensor in memory of its own: copied, if anybody else has the array."""
-    device = x._device
     if sys.getrefcount(g) > 3 or type(g) is not device.array:  # the caller's name, the argument and the call
         g = device.backend.owned(device.asarray(g), True)
     else:
         g = device.backend.owned(g, False)
-    return leave(as_type(g, x, device), device)
+    return leave(as_type(g, x, device) if isinstance(x, Tensor) else g, device)
 
 
 def grad(
     outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | graph.GradientEdge | Sequence[Tensor | graph.GradientEdge],
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
@@ -210,7 +226,7 @@ def grad(
     ----------
     outputs : Tensor or sequence of Tensor
     inputs : Tensor or sequence of Tensor
-        Leaves or intermediate results.
+        Leaves or intermediate results; or their places in the graph (`autograd.graph.get_gradient_edge`).
     grad_outputs : Tensor or sequence of (Tensor or None), optional
         For each output a gradient of its shape. May be left out for outputs of one element.
     retain_graph, create_graph : bool
@@ -238,14 +254,15 @@ def grad(
     >>> ad.autograd.grad(dy, x)
     (tensor(12.),)
     """
-    ys, xs = _tensors(outputs, "grad", "outputs"), _tensors(inputs, "grad", "inputs")
+    ys, xs = _tensors(outputs, "grad", "outputs"), _inputs(inputs)
     if materialize_grads and allow_unused is False:
         raise AutogradError("grad: materialize_grads=True gives zeros for unused inputs; leave allow_unused out")
     if grad_outputs is None:
         given: Sequence[Any] = [None] * len(ys)
     else:
         given = list(grad_outputs) if isinstance(grad_outputs, (list, tuple)) else [grad_outputs]
-    edges = [views.node_of(x) for x in xs]
+    edges = [_edge_of(x) for x in xs]
+    tensors = [x for x in xs if isinstance(x, Tensor)]
     for i, edge in enumerate(edges):
         if edge is None:
             raise AutogradError(
@@ -261,9 +278,13 @@ def grad(
         for i, (x, edge) in enumerate(zip(xs, edges, strict=True)):
             g = found.get(edge) if repeated else found.pop(edge, None)
             if g is not None and create_graph:
-                results.append(constant_in(leave(g, x._device), xs))
+                results.append(constant_in(leave(g, edge.device), tensors))
             elif g is not None:
-                results.append(_own(g, x))
+                results.append(_own(g, x, edge.device))
+            elif not isinstance(x, Tensor):
+                raise AutogradError(
+                    f"grad: inputs[{i}], the edge to {x.node.name()}, was not used in computing the outputs"
+                )
             elif materialize_grads:
                 results.append(x.detach().clone().zero_())
             elif allow_unused:
