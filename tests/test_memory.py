@@ -127,11 +127,11 @@ nanprod | x: x
 nanmean | x: x
 cumulative_prod | x: x
 logcumsumexp | x: x out
-cummax | x: out
-cummin | x: out
+cummax | x: indices
+cummin | x: indices
 sort | x: x
-topk | x: out
-kthvalue | x: out
+topk | x: indices
+kthvalue | x: indices
 convolve | a: v | v: a
 einsum_pair | x1: x2 | x2: x1
 tensordot | x1: x2 | x2: x1
@@ -152,7 +152,7 @@ linalg._thin_svd | x: out
 linalg.lu | x: out
 linalg.adjugate | x: x
 linalg.det | x: x
-linalg.slogdet | x: x out
+linalg.slogdet | x: x sign
 linalg.inv | x: out
 linalg.solve | x1: x1 out | x2: x1
 linalg.solve_triangular | x1: x1 out | x2: x1
@@ -221,7 +221,7 @@ linalg.norm: out x
 linalg.qr: out
 linalg.svd: out +2
 linalg.svdvals: out +2
-logdet: x +3
+logdet: x +2
 median: +2
 msort: x
 nanmax: +4
@@ -288,10 +288,11 @@ def recorded(record: Function, sample: Sample, pattern: tuple[int, ...]) -> tupl
 
 
 def names_of(record: Function, arguments: Sequence[Any], results: Sequence[Any]) -> list[tuple[str, Any]]:
-    """The arrays that a user has, with inputs' names and ``out``."""
+    """The arrays that a user has, with inputs' names and ``out``, or the names of several outputs."""
     last = len(record.inputs) - 1
+    fields = record.fields if any(s is not None and s.outputs for s in record.specs) else ("out",) * len(results)
     given = [(record.inputs[min(i, last)], x) for i, x in enumerate(arguments) if isinstance(x, ad.Tensor)]
-    return [(name, raw(x)) for name, x in [*given, *(("out", y) for y in results)]]
+    return [(name, raw(x)) for name, x in [*given, *zip(fields, results, strict=True)]]
 
 
 def stated(record: Function) -> dict[str, str]:
@@ -326,6 +327,19 @@ def test_a_call_keeps_what_is_stated_and_no_more(record: Function, backend: Back
                 found = [{name for name, b in had if a is b} or {of_number(a, arguments)} for a in held(node)]
                 assert all(names & {*allowed, "a number"} for names in found), (sample, pattern, found)
                 assert allowed & {name for name, _ in had} <= set().union(*found), (sample, pattern, found)
+
+
+def test_of_several_results_only_those_that_are_kept_must_stay(backend: Backend) -> None:
+    x = ad.tensor([3.0, 1.0, 2.0], requires_grad=True)
+    values, indices = ad.topk(x, 2)
+    loss = values.sum()
+    with ad.no_grad():
+        values.zero_()
+    loss.backward(retain_graph=True)
+    assert x.grad.tolist() == [1, 0, 1]
+    indices.zero_()
+    with pytest.raises(ad.errors.AutogradError, match=r"TopkBackward kept for its gradient was overwritten .*zero_"):
+        loss.backward()
 
 
 def of_number(array: Any, arguments: Sequence[Any]) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from polyad import dtypes
 from polyad.backend import Backend, Device, Kernel
-from polyad.function import ARRAY, ARRAYS, NAMESPACE, OUT, Function
+from polyad.function import ARRAY, ARRAYS, NAMESPACE, ONE_OF, OUT, Function
 from polyad.graph import Node, specs_of
 
 from . import cumulative, decompositions, elementwise, indexing, products, pytree, solvers, sorting
@@ -111,7 +111,7 @@ class JAXBackend(Backend):
         layout = specs_of(function, args)
         for position, spec, _ in layout:
             for (kind, _), value in zip(spec.items, args[position], strict=True):
-                if kind in (ARRAY, ARRAYS, OUT):
+                if kind in (ARRAY, ARRAYS, ONE_OF, OUT):
                     arrays.append(value)
                 elif kind != NAMESPACE:
                     fixed.append(value)
@@ -195,7 +195,7 @@ def _compile_pull(node: Node, layout: Sequence[Any], fixed: tuple[Any, ...]) -> 
         gradients: list[Any] = [None] * count
         for position, items, rule in rules:
             args = [
-                next_array() if kind in (ARRAY, ARRAYS, OUT) else xp if kind == NAMESPACE else next_fixed()
+                next_array() if kind in (ARRAY, ARRAYS, ONE_OF, OUT) else xp if kind == NAMESPACE else next_fixed()
                 for kind, _ in items
             ]
             gradient = rule(g, *args)

@@ -279,8 +279,8 @@ def finish(
         outs = tuple(wrap(r, device) for r in results)
         if edges is not None:
             node = record(made, device, args, values, edges, params, results, None)
-            if made.keeps_out:
-                node.guards += tuple(g for out in outs for g in guard(out))
+            for i in range(len(outs)) if made.keeps_out else made.keeps_outputs:
+                node.guards += guard(outs[i])
             for i, out in enumerate(outs):
                 if out.dtype.is_differentiable:
                     out._node = Output(node, i)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .function import ARRAY, ARRAYS, OUT, Function, Spec
+from .function import ARRAY, ARRAYS, ONE_OF, OUT, Function, Spec
 
 __all__ = ["complete"]
 
@@ -225,9 +225,9 @@ def _gradient(made: Function) -> str:
 def _kept(made: Function, spec: Spec) -> str:
     """Name the arrays that one rule has the forward call keep."""
     found = [
-        "the result" if kind == OUT else f"``{made.inputs[key]}``"
+        "the result" if kind == OUT else f"``{made.fields[key] if kind == ONE_OF else made.inputs[key]}``"
         for kind, key in spec.items
-        if kind in (ARRAY, ARRAYS, OUT)
+        if kind in (ARRAY, ARRAYS, OUT, ONE_OF)
     ]
     return _listed(found) or "no array"
 

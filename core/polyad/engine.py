@@ -17,7 +17,7 @@ from . import views
 from .backend import Device
 from .backward_hooks import after, after_accumulating, before, call_hooks, leave
 from .errors import AutogradError
-from .function import ARRAY, ARRAYS, FUNCTIONS, NAMESPACE, OUT, TENSORS, Function, Rule
+from .function import ARRAY, ARRAYS, FUNCTIONS, NAMESPACE, ONE_OF, OUT, TENSORS, Function, Rule
 from .grad_mode import no_grad, watched
 from .graph import AccumulateGrad, Node, Output, opened, origin, specs_of
 from .plugins import plugins
@@ -40,6 +40,8 @@ def lifted(node: Node, kept: Sequence[Any]) -> tuple[Any, ...]:
                 values.append(tuple(wrap(v, device, Output(node, i)) for i, v in enumerate(value)))
             elif kind == OUT:
                 values.append(wrap(value, device, node))
+            elif kind == ONE_OF:
+                values.append(wrap(value, device, Output(node, key)))
             elif kind == ARRAYS:
                 # reading at index arrays, which have no gradient, records no edges for them
                 values.append(tuple(wrap(v, device, e) for v, e in zip_longest(value, edges[key:])))

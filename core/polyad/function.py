@@ -7,6 +7,7 @@ the output and whose other parameter names say what the forward call keeps for i
 ``g``              the gradient of the output (first parameter; any name). Nothing is kept
 ``<input>``        that input's array (a tuple of arrays for ``*input``)
 ``out``            the output's array
+``<output>``       of several outputs with names, that one's array
 ``<input>_shape``  the shape of that input: a tuple of ints; the array is not kept
 ``<input>_dtype``  its data type; the array is not kept
 ``<parameter>``    the value of that parameter of the function
@@ -36,7 +37,7 @@ Rule = Callable[..., Any]
 Result = TypeVar("Result", covariant=True)
 
 # What one parameter of a rule stands for: a kind, and which input or parameter.
-ARRAY, ARRAYS, OUT, SHAPE, DTYPE, PARAMETER, NAMESPACE, POSITION, SHAPES = range(9)
+ARRAY, ARRAYS, OUT, ONE_OF, SHAPE, DTYPE, PARAMETER, NAMESPACE, POSITION, SHAPES = range(10)
 
 
 class XP:
@@ -131,6 +132,7 @@ _KEPT: Final = {
     ARRAY: "values[{0}]",
     ARRAYS: "tuple(values[{0}:])",
     OUT: "out",
+    ONE_OF: "out[{0}]",
     SHAPE: "values[{0}].shape",
     DTYPE: "values[{0}].dtype",
     PARAMETER: "params[{0!r}]",
@@ -152,19 +154,22 @@ class Spec:
     rest : int or None
         From this input on, all are kept.
     out : bool
-        Whether the output is kept.
+        Whether the output is kept; of several, all.
+    outputs : tuple of int
+        Those of several outputs that are kept by themselves.
     keep : callable
         ``keep(device, values, params, out, position)`` gives what the rule is to get after the gradient. Compiled
         when first used, since it runs in every recorded call.
     """
 
-    __slots__ = ("items", "arrays", "rest", "out", "keep")
+    __slots__ = ("items", "arrays", "rest", "out", "outputs", "keep")
 
     def __init__(self, items: Iterable[tuple[int, Any]]) -> None:
         self.items = tuple(items)
         self.arrays = tuple(sorted({key for kind, key in self.items if kind == ARRAY}))
         self.rest: int | None = next((key for kind, key in self.items if kind == ARRAYS), None)
         self.out = any(kind == OUT for kind, _ in self.items)
+        self.outputs = tuple(key for kind, key in self.items if kind == ONE_OF)
         self.keep: Callable[..., tuple[Any, ...]] = self._compile
 
     def _compile(self, *args: Any) -> tuple[Any, ...]:
@@ -230,6 +235,8 @@ class Function:
         ``check(*shapes, **params) -> params``: brings parameters to their one form, or raises.
     outputs : int
         How many arrays it returns; above one it returns a tuple; 0 for a tuple of any length.
+    fields : tuple of str
+        The names of several outputs, if they have names.
     results : callable
         ``results(*tensors)`` makes what it returns of several outputs: a tuple, or a class with names.
     takes : str
@@ -263,7 +270,7 @@ class Function:
         *("name", "inputs", "variadic", "params", "required", "rules", "specs", "body", "check", "outputs"),
         *("takes", "gives", "promotes", "broadcasts", "differentiable", "standard", "prepare", "provider"),
         *("samples", "call", "doc", "signature", "usage", "view", "keeps_out", "sequence", "accumulates"),
-        *("wide", "results", "joint"),
+        *("keeps_outputs", "wide", "results", "fields", "joint"),
     )
 
     def __init__(
@@ -311,9 +318,11 @@ class Function:
                 f"{self.name}: rules for {sorted(unknown)}, which are no inputs; its inputs are {list(self.inputs)} "
                 f"(positional-only, before '/')"
             )
+        self.fields = () if isinstance(outputs, int) else tuple(outputs)
         self.rules = tuple(rules.get(i) for i in self.inputs)
         self.specs = tuple(None if r is None else self._read(r) for r in self.rules)
         self.keeps_out = any(s is not None and s.out for s in self.specs)
+        self.keeps_outputs = tuple(sorted({i for s in self.specs if s is not None for i in s.outputs}))
         self.check, self.takes, self.gives, self.wide = check, takes, gives, wide
         self.results: Callable[..., Any] = _as_tuple
         if isinstance(outputs, int):
@@ -337,6 +346,8 @@ class Function:
                 items.append((kind, self.inputs.index(name)))
             elif name == "out":
                 items.append((OUT, None))
+            elif name in self.fields:
+                items.append((ONE_OF, self.fields.index(name)))
             elif name == "xp":
                 items.append((NAMESPACE, None))
             elif name in self.params:
@@ -352,7 +363,8 @@ class Function:
             else:
                 raise PluginError(
                     f"{self.name}: a rule asks for {name!r}; a rule may ask for its inputs {list(self.inputs)}, "
-                    f"'<input>_shape', '<input>_dtype', 'out', 'xp' and its parameters {list(self.params)}"
+                    f"'<input>_shape', '<input>_dtype', 'out', {''.join(f'{o!r}, ' for o in self.fields)}'xp' and its "
+                    f"parameters {list(self.params)}"
                 )
         return Spec(items)
 

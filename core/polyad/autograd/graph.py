@@ -11,7 +11,7 @@ from .. import views
 from ..backward_hooks import PassHook
 from ..engine import reachable
 from ..errors import ArgumentError, AutogradError, OperandError
-from ..function import ARRAY, ARRAYS, NAMESPACE, OUT, PARAMETER
+from ..function import ARRAY, ARRAYS, NAMESPACE, ONE_OF, OUT, PARAMETER
 from ..grad_mode import watched
 from ..graph import AccumulateGrad, Handle, Node, Output, ShownNode, guard, opened_value, shown, specs_of
 from ..tensor import Tensor, wrap
@@ -180,6 +180,8 @@ def _kept(node: Node) -> dict[str, Any]:
         for (kind, key), value in zip(spec.items, kept, strict=True):
             if kind == OUT:
                 found["out"] = value, True
+            elif kind == ONE_OF:
+                found[function.fields[key]] = value, True
             elif kind == PARAMETER:
                 found[key] = value, False
             elif kind in (ARRAY, ARRAYS):

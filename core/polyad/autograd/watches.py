@@ -13,7 +13,7 @@ from typing import Any
 from .. import views
 from ..backend import Device
 from ..errors import AutogradError, OperandError
-from ..function import ARRAY, ARRAYS, OUT
+from ..function import ARRAY, ARRAYS, ONE_OF, OUT
 from ..grad_mode import no_grad, watched, watching
 from ..graph import PACKED, Node, Packed, specs_of
 from ..tensor import Tensor, wrap
@@ -136,7 +136,7 @@ def _exchange(node: Node, make: Callable[[Any], Any]) -> bool:
         for i, ((kind, _), value) in enumerate(zip(spec.items, values, strict=True)):
             if kind == ARRAYS or (kind == OUT and type(value) is tuple):
                 values[i] = tuple(map(exchanged, value))
-            elif kind in (ARRAY, OUT) and hasattr(value, "shape"):
+            elif kind in (ARRAY, ONE_OF, OUT) and hasattr(value, "shape"):
                 values[i] = exchanged(value)
         args[position] = tuple(values)
     node.args = tuple(args)

@@ -6,6 +6,7 @@ import difflib
 import inspect
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from typing import Any
 
 import click
 from rich.console import Group, RenderableType
@@ -21,6 +22,7 @@ from ..function import (
     ARRAYS,
     DTYPE,
     FUNCTIONS,
+    ONE_OF,
     OUT,
     PARAMETER,
     SHAPE,
@@ -108,13 +110,18 @@ def saved(function: Function, spec: Spec) -> list[str]:
         ARRAY: "{}",
         ARRAYS: "all of {}",
         OUT: "the result",
+        ONE_OF: "{}",
         SHAPE: "the shape of {}",
         DTYPE: "the dtype of {}",
         SHAPES: "the shapes of {}",
         PARAMETER: "{}",
     }
+
+    def name(kind: int, key: Any) -> Any:
+        return function.fields[key] if kind == ONE_OF else function.inputs[key] if isinstance(key, int) else key
+
     return [
-        words[kind].format(function.inputs[key] if isinstance(key, int) else key)
+        words[kind].format(name(kind, key))
         for kind, key in spec.items
         if kind in words  # not the namespace, nor which of several inputs a gradient is for
     ]

@@ -212,8 +212,8 @@ def logcumsumexp(xp: XP, x: Tensor, /, *, axis: int | None = None) -> Tensor:
 # Extremes -------------------------------------------------------------------------------------------------------
 
 
-def _route(g: Any, xp: Any, out: Any, axis: int, x_shape: Shape) -> Any:
-    return xp._add_along_axis(g[0], out[1], axis=axis, shape=x_shape) if math.prod(x_shape) else g[0]
+def _route(g: Any, xp: Any, indices: Any, axis: int, x_shape: Shape) -> Any:
+    return xp._add_along_axis(g[0], indices, axis=axis, shape=x_shape) if math.prod(x_shape) else g[0]
 
 
 def _extreme(name: str, words: str, larger: bool, result: str) -> Any:

@@ -186,11 +186,11 @@ def det(x: Tensor, /) -> Tensor:
     """
 
 
-def _slogdet_rule(g: Any, xp: Any, x: Any, out: Any) -> Any:
+def _slogdet_rule(g: Any, xp: Any, x: Any, sign: Any) -> Any:
     g_sign, g_log = g
     factor = None if g_log is None else g_log
     if g_sign is not None and is_complex(x.dtype):  # a real sign does not change
-        turning = g_sign * out[0]
+        turning = g_sign * sign
         turning = (turning - xp.conj(turning)) / 2
         factor = turning if factor is None else factor + turning
     if factor is None:

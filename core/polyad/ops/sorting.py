@@ -133,9 +133,9 @@ def _largest(shape: Shape, *, k: Any, axis: Any = -1, largest: Any = True, sorte
     return {"k": k, "axis": axis, "largest": bool(largest), "sorted": True}
 
 
-def _of_kth(g: Any, xp: Any, out: Any, x_shape: Shape, axis: int, keepdims: bool) -> Any:
+def _of_kth(g: Any, xp: Any, indices: Any, x_shape: Shape, axis: int, keepdims: bool) -> Any:
     """The gradient of a value goes to where it was taken from."""
-    value, place = (a if keepdims else xp.expand_dims(a, axis=(axis,)) for a in (g[0], out[1]))
+    value, place = (a if keepdims else xp.expand_dims(a, axis=(axis,)) for a in (g[0], indices))
     return xp._add_along_axis(value, place, axis=axis, shape=x_shape)
 
 
@@ -144,7 +144,7 @@ def _of_kth(g: Any, xp: Any, out: Any, x_shape: Shape, axis: int, keepdims: bool
     outputs=("values", "indices"),
     gives=("same", "int64"),
     check=_largest,
-    x=lambda g, xp, out, axis, x_shape: xp._add_along_axis(g[0], out[1], axis=axis, shape=x_shape),
+    x=lambda g, xp, indices, axis, x_shape: xp._add_along_axis(g[0], indices, axis=axis, shape=x_shape),
     samples=[
         Sample((5,), k=2),
         Sample((3, 4), k=3, axis=0, largest=False),
