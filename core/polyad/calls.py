@@ -119,7 +119,10 @@ def _unary(made: Function) -> Callable[..., Any]:
         elif code == FIRST:
             version = x._writes
             if version is None:
-                version = x._writes = Version()
+                fresh = Version()
+                version = x._writes  # another thread may come in the call, but not before the store
+                if version is None:
+                    version = x._writes = fresh
             node.args = ((device.xp, data) if with_xp else (data,),)
             node.guards = (version, version.count)
         else:
@@ -201,7 +204,10 @@ def _binary(made: Function, fallback: Callable[[Any, Any], Any]) -> Callable[...
                 if y_is_array:
                     version = b._writes
                     if version is None:
-                        version = b._writes = Version()
+                        fresh = Version()
+                        version = b._writes  # another thread may come in the call, but not before the store
+                        if version is None:
+                            version = b._writes = fresh
                     guards = (version, version.count)
             else:
                 a_args = a_spec.keep(device, (x, y), NO_PARAMS, result, 0)  # type: ignore[union-attr]
@@ -213,7 +219,10 @@ def _binary(made: Function, fallback: Callable[[Any, Any], Any]) -> Callable[...
                 b_args = (device.xp, x) if b_xp else (x,)
                 version = a._writes
                 if version is None:
-                    version = a._writes = Version()
+                    fresh = Version()
+                    version = a._writes  # another thread may come in the call, but not before the store
+                    if version is None:
+                        version = a._writes = fresh
                 guards += (version, version.count)
             else:
                 b_args = b_spec.keep(device, (x, y), NO_PARAMS, result, 1)  # type: ignore[union-attr]

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush, heappushpop
 from itertools import zip_longest
-from typing import Any
+from typing import Any, Final
 
 from . import views
 from .backend import Device
@@ -24,7 +24,12 @@ from .plugins import plugins
 from .rules import sum_to
 from .tensor import wrap
 
-__all__ = ["accumulate", "as_type", "propagate", "reachable"]
+__all__ = ["ALONE", "accumulate", "as_type", "propagate", "reachable"]
+
+
+ALONE: Final = 2 if sys.version_info < (3, 14) else 1
+"""What `sys.getrefcount` says of a local name's value that nobody else has. Since Python 3.14 it may leave out the
+name; with the lower count a value may be taken for shared, and copied for nothing, but never the other way."""
 
 
 def lifted(node: Node, kept: Sequence[Any]) -> tuple[Any, ...]:
@@ -248,7 +253,7 @@ def _sum(there: Any, gradient: Any, device: Device, create_graph: bool) -> Any:
     """Add a gradient to what came along another path: in its memory, if nobody else has it."""
     if create_graph:
         return there + gradient
-    if device.add_into is not None and sys.getrefcount(there) <= 2:  # the argument here and that of the call
+    if device.add_into is not None and sys.getrefcount(there) <= ALONE:
         return device.add_into(there, gradient)
     return device.kernels[FUNCTIONS["add"]](there, gradient)
 
@@ -358,7 +363,7 @@ def accumulate(gradients: dict[Any, Any], create_graph: bool) -> None:
             elif device.dtypes[g.dtype].is_complex:
                 leaf._grad = leave(g, device)
             else:
-                shared = sys.getrefcount(g) > 3  # the dictionary, the local name and the call
+                shared = sys.getrefcount(g) > ALONE + 1  # the dictionary's
                 leaf._grad = wrap(device.backend.owned(g, shared), device)
     for edge, leaf in hooked:
         after_accumulating(edge, leaf)

@@ -348,9 +348,12 @@ def observed(*operation: Any) -> Node | None:
 
 def guard(tensor: Any) -> tuple[Version, int]:
     """Give a tensor's version and its count, for a check that it was not written since."""
-    version = tensor._writes
+    version: Version | None = tensor._writes
     if version is None:
-        version = tensor._writes = Version()
+        fresh = Version()
+        version = tensor._writes  # another thread may come in the call, but not before the store
+        if version is None:
+            version = tensor._writes = fresh
     return version, version.count
 
 

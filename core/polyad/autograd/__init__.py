@@ -10,7 +10,7 @@ from typing import Any
 from .. import views
 from ..backend import Device
 from ..backward_hooks import enter, leave
-from ..engine import accumulate, as_type, propagate
+from ..engine import ALONE, accumulate, as_type, propagate
 from ..errors import AutogradError, DTypeError, OperandError, ShapeError
 from ..grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from ..graph import AccumulateGrad, Output
@@ -202,12 +202,9 @@ def _edge_of(x: Any) -> Any:
     return Output(x.node, x.output_nr) if type(x.node) is not AccumulateGrad and x.node.function.outputs > 1 else x.node
 
 
-def _own(g: Any, x: Any, device: Device) -> Tensor:
-    """Give a raw gradient as a tensor in memory of its own: copied, if anybody else has the array."""
-    if sys.getrefcount(g) > 3 or type(g) is not device.array:  # the caller's name, the argument and the call
-        g = device.backend.owned(device.asarray(g), True)
-    else:
-        g = device.backend.owned(g, False)
+def _own(g: Any, x: Any, device: Device, shared: bool) -> Tensor:
+    """Give a raw gradient as a tensor in memory of its own: copied, if anybody else has the array (``shared``)."""
+    g = device.backend.owned(device.asarray(g), shared or type(g) is not device.array)
     return leave(as_type(g, x, device) if isinstance(x, Tensor) else g, device)
 
 
@@ -280,7 +277,7 @@ def grad(
             if g is not None and create_graph:
                 results.append(constant_in(leave(g, edge.device), tensors))
             elif g is not None:
-                results.append(_own(g, x, edge.device))
+                results.append(_own(g, x, edge.device, sys.getrefcount(g) > ALONE))
             elif not isinstance(x, Tensor):
                 raise AutogradError(
                     f"grad: inputs[{i}], the edge to {x.node.name()}, was not used in computing the outputs"
