@@ -11,6 +11,7 @@ from ..errors import AutogradError
 from ..function import FUNCTIONS
 from ..grad_mode import watched, watching
 from ..graph import Node, Output
+from ..tensor import Tensor
 from .watches import switched
 
 __all__ = ["detect_anomaly", "is_anomaly_enabled", "set_detect_anomaly"]
@@ -121,7 +122,7 @@ class _Check:
             if g is None or edge is None:
                 continue
             device = edge.node.device if type(edge) is Output else edge.device
-            array = views.raw(g) if hasattr(g, "_device") else g
+            array = views.raw(g) if isinstance(g, Tensor) else g
             if device.backend.is_traced(array):
                 continue
             for kind in self.kinds:
