@@ -420,3 +420,31 @@ def test_gradient_on_another_backend(backend: Backend) -> None:
     x = leaf([1.0])
     with pytest.raises(errors.DeviceError, match="Mine: backward returned gradient 0 on backend"):
         function(lambda ctx, x: x * 2, lambda ctx, g: ad.ones(1, backend=other)).apply(x).backward()
+
+
+def test_gradients_computed_out_of_sight() -> None:
+    class Unseen(ad.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return x**2
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            (x,) = ctx.saved_tensors
+            return ad.tensor((g.detach() * 2 * x.detach()).tolist())
+
+    x = leaf(3.0)
+    (g,) = ad.autograd.grad(Unseen.apply(x), x, create_graph=True)
+    assert g.item() == 6
+    with pytest.raises(
+        errors.AutogradError, match="Unseen: backward returned a gradient that was not computed from its"
+    ):
+        ad.autograd.grad(g, x)
+
+
+def test_second_derivative_of_a_linear_function_is_zero() -> None:
+    mine = function(lambda ctx, x: x * 2, lambda ctx, g: g * 2)
+    x = leaf(3.0)
+    (g,) = ad.autograd.grad(mine.apply(x), x, create_graph=True)
+    assert ad.autograd.grad(g, x)[0].item() == 0

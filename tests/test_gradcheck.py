@@ -341,3 +341,50 @@ def test_assert_close(backend: Backend) -> None:
             assert_close(a, b, msg="here")
     assert_close(x, x + 0.5, atol=1.0)
     assert_close(x, x * 1.5, rtol=1.0, atol=0.0)
+
+
+def test_outputs_alone() -> None:
+    class Careless(ad.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.set_materialize_grads(False)
+            return x * 2, x * 3
+
+        @staticmethod
+        def backward(ctx: Any, g: Any, h: Any) -> Any:
+            return g * 2 + h * 3 if g is not None and h is not None else (g if h is None else h) * 5
+
+    x = ad.tensor([1.0, 2.0], dtype=ad.float64, requires_grad=True)
+    with pytest.raises(
+        GradcheckError, match="is 5.0 analytically and 2.0|output 0 alone has another gradient by input 0"
+    ):
+        gradcheck(Careless.apply, x, fast_mode=True)
+    assert gradcheck(Careless.apply, x, fast_mode=True, check_undefined_grad=False)
+
+
+@pytest.mark.parametrize(
+    ("check", "option", "missing"),
+    [
+        (gradcheck, "check_forward_ad", "forward mode"),
+        (gradcheck, "check_batched_grad", "vmap"),
+        (gradcheck, "masked", "sparse tensors"),
+        (gradgradcheck, "check_fwd_over_rev", "forward mode"),
+    ],
+)
+def test_what_there_is_nothing_of(check: Any, option: str, missing: str) -> None:
+    x = ad.tensor([1.0], dtype=ad.float64, requires_grad=True)
+    with pytest.raises(ArgumentError, match=f"{option}=True asks for {missing}, which polyad does not have"):
+        check(lambda x: x * x, x, **{option: True})
+
+
+def test_nothing_to_check() -> None:
+    x = ad.tensor([1.0], dtype=ad.float64, requires_grad=True)
+    with pytest.raises(ArgumentError, match="check_backward_ad=False leaves nothing to check"):
+        gradcheck(lambda x: x * x, x, check_backward_ad=False)
+    with pytest.raises(ArgumentError, match="check_rev_over_rev=False leaves nothing to check"):
+        gradgradcheck(lambda x: x * x, x, check_rev_over_rev=False)
+
+
+def test_second_derivatives_at_spread_gradients() -> None:
+    x = ad.tensor([[1.0, 2.0]], dtype=ad.float64, requires_grad=True)
+    assert gradgradcheck(lambda x: x**3, x, gen_non_contig_grad_outputs=True)

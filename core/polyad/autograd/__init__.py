@@ -18,7 +18,7 @@ from ..tensor import Tensor, wrap
 from . import function as function, graph as graph
 from .anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
 from .function import Function
-from .joint import constant_in
+from .joint import constant_in, form_of
 
 __all__ = [
     "Function",
@@ -174,7 +174,7 @@ def _accumulate_into(targets: Sequence[Tensor] | None, found: dict[Any, Any], cr
         if create_graph:
             leaves = [leaf for edge in found if (leaf := edge.leaf()) is not None]
             for leaf in leaves:
-                leaf._grad = constant_in(leaf._grad, leaves)
+                leaf._grad = constant_in(leaf._grad, *_constants(leaves))
         return
     accumulate({e: g for e, g in found.items() if type(e) is AccumulateGrad}, create_graph)
     for t in targets:
@@ -184,6 +184,11 @@ def _accumulate_into(targets: Sequence[Tensor] | None, found: dict[Any, Any], cr
             if not create_graph:
                 g._data = t._device.backend.owned(g._data, True)
             t.grad = g if t.grad is None else t.grad + g
+
+
+def _constants(tensors: Sequence[Tensor]) -> tuple[list[Any], list[Any]]:
+    """What `constant_in` is to know of tensors."""
+    return [views.node_of(t) for t in tensors], [form_of(t) for t in tensors]
 
 
 def _inputs(value: Any) -> Sequence[Any]:
@@ -259,7 +264,7 @@ def grad(
     else:
         given = list(grad_outputs) if isinstance(grad_outputs, (list, tuple)) else [grad_outputs]
     edges = [_edge_of(x) for x in xs]
-    tensors = [x for x in xs if isinstance(x, Tensor)]
+    constants = _constants([x for x in xs if isinstance(x, Tensor)])
     for i, edge in enumerate(edges):
         if edge is None:
             raise AutogradError(
@@ -275,7 +280,7 @@ def grad(
         for i, (x, edge) in enumerate(zip(xs, edges, strict=True)):
             g = found.get(edge) if repeated else found.pop(edge, None)
             if g is not None and create_graph:
-                results.append(constant_in(leave(g, edge.device), tensors))
+                results.append(constant_in(leave(g, edge.device), *constants))
             elif g is not None:
                 results.append(_own(g, x, edge.device, sys.getrefcount(g) > ALONE))
             elif not isinstance(x, Tensor):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from .. import views
 from ..backward_hooks import enter, leave
@@ -14,7 +14,7 @@ from ..grad_mode import enable_grad, no_grad, recording, watched
 from ..graph import Node, Output, guard, new, next_sequence, opened_value
 from ..rules import sum_to
 from ..tensor import Tensor, wrap
-from .joint import form_of, joint_record, zeros
+from .joint import constant_in, form_of, joint_record, zeros
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
 
@@ -342,8 +342,11 @@ def _backward(cls: type[Function], node: Node, g: Any, args: Sequence[Any], crea
             leave(x, device) if x is not None else zeros(shape, dtype, device) if ctx._materialize else None
             for x, (shape, dtype, device) in zip(incoming, ctx._results, strict=True)
         )
-        if create_graph and not hasattr(cls.backward, "once_differentiable"):
+        recorded = create_graph and not hasattr(cls.backward, "once_differentiable")
+        if recorded:
             _refuse_attributes(ctx, name)
+            # with a history, so that a result without one was not computed from them in recorded operations
+            grads = tuple(g if g is None else constant_in(g, node.edges, ctx._arguments) for g in grads)
         needed, ctx.needs_input_grad = ctx.needs_input_grad, tuple(a is not None for a in args)
         ctx._pass = node, create_graph
         try:
@@ -358,10 +361,27 @@ def _backward(cls: type[Function], node: Node, g: Any, args: Sequence[Any], crea
                 f"{name}: backward returned {len(found)} gradients; expected {len(args)}, one for each argument of "
                 f"forward, None for those without"
             )
+        if recorded:
+            found = [_refusing(name, x, node, _LOST) if _has_no_history(x) else x for x in found]
         return [
             None if a is None else _accepted(name, i, x, form, create_graph)
             for i, (x, a, form) in enumerate(zip(found, args, ctx._arguments, strict=True))
         ]
+
+
+_LOST: Final = (
+    "backward returned a gradient that was not computed from its arguments in recorded operations, so there is no "
+    "second derivative; compute it with polyad's functions, return None for zero, or mark backward with "
+    "@once_differentiable"
+)
+_ONCE: Final = (
+    "its backward is marked once_differentiable, so there is no second derivative; write backward in polyad's "
+    "operations without the mark to have one"
+)
+
+
+def _has_no_history(x: Any) -> bool:
+    return isinstance(x, Tensor) and x.dtype.is_differentiable and views.node_of(x) is None
 
 
 def _refuse_attributes(ctx: Any, name: str) -> None:
@@ -439,29 +459,26 @@ def once_differentiable(backward: F) -> F:
         if not recorded or state is None:
             return found
         several = isinstance(found, (tuple, list))
-        refused = tuple(_refusing(ctx._name, g, state[0]) for g in (found if several else (found,)))
+        refused = tuple(_refusing(ctx._name, g, state[0], _ONCE) for g in (found if several else (found,)))
         return refused if several else refused[0]
 
     once.once_differentiable = True  # type: ignore[attr-defined]
     return once  # type: ignore[return-value]
 
 
-def _refusing(name: str, g: Any, after: Node) -> Any:
+def _refusing(name: str, g: Any, after: Node, why: str) -> Any:
     """A gradient whose own gradient is refused."""
     if not isinstance(g, Tensor):
         return g
     node: Any = new(Node)
-    node.function, node.device = _refusal(name), g._device
+    node.function, node.device = _refusal(name, why), g._device
     node.edges, node.args = after.edges, tuple(None if e is None else () for e in after.edges)
     node.seq, node.hooks, node.guards, node.shapes = next_sequence(), None, (), None
     return wrap(views.raw(g), g._device, node)
 
 
-def _refusal(name: str) -> Record:
+def _refusal(name: str, why: str) -> Record:
     def refuse(*_: Any) -> Any:
-        raise AutogradError(
-            f"{name}: its backward is marked once_differentiable, so there is no second derivative; write backward in "
-            f"polyad's operations without the mark to have one"
-        )
+        raise AutogradError(f"{name}: {why}")
 
-    return joint_record(f"{name}_once", refuse)
+    return joint_record(f"{name}_refused", refuse)

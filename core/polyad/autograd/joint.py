@@ -37,17 +37,18 @@ def zeros(shape: tuple[int, ...], dtype: Any, device: Any) -> Tensor:
 # Derivatives that are zero --------------------------------------------------------------------------------------
 
 
-def constant_in(g: Tensor, inputs: Sequence[Tensor]) -> Tensor:
+def constant_in(g: Tensor, edges: Sequence[Any], forms: Sequence[Any]) -> Tensor:
     """Give a gradient without history one in which it does not depend on some tensors: its derivative is zero.
 
-    So the second derivative of a linear function is zeros, and no error.
+    So the second derivative of a linear function is zeros, and no error. The tensors are given by where their gradients
+    go, and by what `form_of` says of them.
     """
     if views.node_of(g) is not None or not g.dtype.is_differentiable:
         return g
     node: Node = new(Node)
     node.function, node.device, node.seq = _CONSTANT, g._device, next_sequence()
-    node.edges = tuple(views.node_of(x) for x in inputs)
-    node.args = tuple(None if e is None else (form_of(x),) for e, x in zip(node.edges, inputs, strict=True))
+    node.edges = tuple(edges)
+    node.args = tuple(None if e is None else (form,) for e, form in zip(edges, forms, strict=True))
     node.hooks = node.shapes = None
     node.guards = ()
     return wrap(views.raw(g), g._device, node)

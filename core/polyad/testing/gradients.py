@@ -14,6 +14,7 @@ from typing import Any, Final
 from .. import autograd
 from ..dtypes import DType, bfloat16, complex64, complex128, float16, float32, float64
 from ..errors import ArgumentError, AutogradError, DTypeError, OperandError, ShapeError
+from ..function import FUNCTIONS
 from ..grad_mode import enable_grad
 from ..tensor import Tensor
 from .comparison import flat, is_close, unravel
@@ -45,8 +46,14 @@ def gradcheck(
     rtol: float = 1e-3,
     raise_exception: bool = True,
     nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
     check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_batched_forward_grad: bool = False,
+    check_forward_ad: bool = False,
+    check_backward_ad: bool = True,
     fast_mode: bool = False,
+    masked: bool | None = None,
 ) -> bool:
     """Compare the gradients of a function with central finite differences.
 
@@ -64,8 +71,14 @@ def gradcheck(
         False to return False where the gradients differ.
     nondet_tol : float
         How much two backward passes over the same graph may differ.
+    check_undefined_grad : bool
+        Of several outputs, whether each alone must have the gradients that it has beside zeros for the others.
     check_grad_dtypes : bool
         Whether gradients must have their inputs' type.
+    check_backward_ad : bool
+        True: it is what is checked.
+    check_batched_grad, check_batched_forward_grad, check_forward_ad, masked : bool
+        PyTorch's; False here, where there is no `vmap`, no forward mode and no sparse tensor.
     fast_mode : bool
         Compare derivatives in one random direction for each input, instead of every entry of the Jacobian.
 
@@ -79,7 +92,7 @@ def gradcheck(
     GradcheckError
         If they differ: it names the input, the entry, and both numbers.
     ArgumentError
-        If no input requires a gradient.
+        If no input requires a gradient, or something is to be checked that there is not.
     DTypeError
         If an input's type is too coarse for ``eps``.
 
@@ -91,8 +104,24 @@ def gradcheck(
     >>> gradcheck(lambda x: x**3, x)
     True
     """
+    _refuse(
+        "gradcheck",
+        check_batched_grad=check_batched_grad,
+        check_batched_forward_grad=check_batched_forward_grad,
+        check_forward_ad=check_forward_ad,
+        masked=masked,
+    )
+    if not check_backward_ad:
+        raise ArgumentError("gradcheck: check_backward_ad=False leaves nothing to check; leave it out")
     check = _Check(func, inputs, eps, atol, rtol, nondet_tol, check_grad_dtypes, strict=False)
-    return _run(check, fast_mode, raise_exception)
+    return _run(check, fast_mode, raise_exception, check_undefined_grad)
+
+
+def _refuse(function: str, **asked: bool | None) -> None:
+    for name, value in asked.items():
+        if value:
+            missing = "sparse tensors" if name == "masked" else "vmap" if "batched" in name else "forward mode"
+            raise ArgumentError(f"{function}: {name}=True asks for {missing}, which polyad does not have; leave it out")
 
 
 def gradgradcheck(
@@ -105,8 +134,14 @@ def gradgradcheck(
     rtol: float = 1e-3,
     raise_exception: bool = True,
     nondet_tol: float = 0.0,
+    gen_non_contig_grad_outputs: bool = False,
+    check_undefined_grad: bool = True,
     check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_fwd_over_rev: bool = False,
+    check_rev_over_rev: bool = True,
     fast_mode: bool = False,
+    masked: bool = False,
 ) -> bool:
     """Compare the gradients of a function's gradients with central finite differences.
 
@@ -116,6 +151,14 @@ def gradgradcheck(
         As for `gradcheck`.
     grad_outputs : Tensor or sequence of Tensor, optional
         For each output the gradient that goes into the first backward pass; random numbers by default.
+    gen_non_contig_grad_outputs : bool
+        Whether those random numbers are views whose elements are not beside each other in memory.
+    check_undefined_grad, check_batched_grad, masked
+        As for `gradcheck`.
+    check_rev_over_rev : bool
+        True: it is what is checked.
+    check_fwd_over_rev : bool
+        PyTorch's; False here, where there is no forward mode.
 
     Returns
     -------
@@ -137,11 +180,19 @@ def gradgradcheck(
     >>> gradgradcheck(lambda x: x**3, x)
     True
     """
+    _refuse(
+        "gradgradcheck", check_batched_grad=check_batched_grad, check_fwd_over_rev=check_fwd_over_rev, masked=masked
+    )
+    if not check_rev_over_rev:
+        raise ArgumentError("gradgradcheck: check_rev_over_rev=False leaves nothing to check; leave it out")
     given = _sequence(inputs)
     outputs = [y for y in _outputs(func, given) if y.requires_grad]
     if grad_outputs is None:
         draw = random.Random(0)
-        seeds = [_random_like(y, draw).requires_grad_() for y in outputs]
+        seeds = [_random_like(y, draw) for y in outputs]
+        if gen_non_contig_grad_outputs:
+            seeds = [_spread(g) for g in seeds]
+        seeds = [g.requires_grad_() for g in seeds]
     else:
         seeds = [g if g.requires_grad else g.detach().requires_grad_() for g in _sequence(grad_outputs)]
     if len(seeds) != len(outputs):
@@ -155,12 +206,19 @@ def gradgradcheck(
 
     # a gradient that lost its history is an error here, not an output to leave out
     check = _Check(gradients, (*given, *seeds), eps, atol, rtol, nondet_tol, check_grad_dtypes, strict=bool(outputs))
-    return _run(check, fast_mode, raise_exception)
+    return _run(check, fast_mode, raise_exception, check_undefined_grad)
 
 
-def _run(check: _Check, fast: bool, raise_exception: bool) -> bool:
+def _spread(g: Tensor) -> Tensor:
+    """The same numbers with gaps between them in memory."""
+    return FUNCTIONS["stack"].call([g, g], axis=-1)[..., 0]  # type: ignore[no-any-return]
+
+
+def _run(check: _Check, fast: bool, raise_exception: bool, undefined: bool) -> bool:
     try:
         check.directional() if fast else check.exact()
+        if undefined:
+            check.alone()
     except GradcheckError:
         if raise_exception:
             raise
@@ -298,6 +356,25 @@ class _Check:
                     f"gradcheck: the derivative by input {i} in a random direction is {analytical!r} analytically and "
                     f"{numerical!r} numerically; fast_mode=False names the entry"
                 )
+
+    # One output at a time -----------------------------------------------------------------------------------
+
+    def alone(self) -> None:
+        """Compare the gradients of each of several outputs alone with those beside zeros for the others."""
+        outputs = [y for y in self.outputs if y.requires_grad]
+        if len(outputs) < 2:
+            return
+        draw = random.Random(0)
+        for o, y in enumerate(outputs):
+            seed = _random_like(y, draw)
+            zeros = [from_numbers([0.0] * z.numel(), z.dtype, z.shape, z.device) for z in outputs]
+            beside = self._gradients(outputs, [*zeros[:o], seed, *zeros[o + 1 :]])
+            for i, a, b in zip(self.checked, self._gradients([y], [seed]), beside, strict=True):
+                if not all(is_close(p, q, self.rtol, self.atol) for p, q in zip(a, b, strict=True)):
+                    raise GradcheckError(
+                        f"gradcheck: output {o} alone has another gradient by input {i} than beside zeros for the "
+                        f"other outputs: {a!r:.80} and {b!r:.80}; a rule must take None for a gradient of zeros"
+                    )
 
     # Both ways ----------------------------------------------------------------------------------------------
 
