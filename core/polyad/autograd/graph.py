@@ -194,7 +194,7 @@ def _kept(node: Node) -> dict[str, Any]:
 def _saved(node: Node, name: str) -> Any:
     """What a node saved under a name, as ``grad_fn._saved_x`` gives it: tensors without history, and parameters."""
     if not name.startswith("_saved_"):
-        raise AttributeError(f"{type(node).__name__!r} object has no attribute {name!r}")
+        raise AttributeError(f"{node.name()} has no attribute {name!r}")
     if node.args is None:
         raise AutogradError(
             f"{node.name()}: what it saved is gone, since a backward() went through it; write "
