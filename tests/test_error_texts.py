@@ -120,7 +120,7 @@ def ad_or_torch(g: Any) -> Any:
 
 
 def rows() -> dict[str, SimpleNamespace]:
-    section = PAGE.read_text().partition("## Errors, side by side")[2].partition("\n## ")[0]
+    section = PAGE.read_text().partition("## Errors of autograd, side by side")[2].partition("\n## ")[0]
     found = {}
     for line in section.splitlines():
         cells = [c.strip() for c in re.split(r"(?<!\\)\|", line)[1:-1]]
