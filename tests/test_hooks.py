@@ -500,3 +500,22 @@ def test_gradients_of_edges() -> None:
         ad.autograd.grad(loss, graph.get_gradient_edge(x * 3))
     with pytest.raises(errors.AutogradError, match="get_gradient_edge: the tensor does not require a gradient"):
         graph.get_gradient_edge(ad.ones(1))
+
+
+def test_views_and_reads_are_watched() -> None:
+    x = leaf([0.0, 1.0, 2.0])
+    packed = []
+
+    def pack(t: ad.Tensor) -> ad.Tensor:
+        packed.append(t.tolist())
+        return t
+
+    with graph.saved_tensors_hooks(pack, lambda t: t):
+        y = x[ad.tensor([2, 0])]
+    assert packed == [[2, 0]]
+    y.sum().backward()
+    assert x.grad.tolist() == [1, 0, 1]
+    with ad.autograd.detect_anomaly():
+        parts = (x[1:], x[ad.tensor([0])], x.reshape(3, 1), x.T, *x.split(2), x.sum(), x * 2, x.clone())
+    for part in parts:
+        assert "test_views_and_reads_are_watched" in part.grad_fn.metadata["traceback"], part

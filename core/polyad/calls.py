@@ -433,13 +433,15 @@ def aliasing(made: Function) -> Callable[[Any, dict[str, Any]], Any]:
         out._data, out._device, out._storage, out._writes = result, device, storage, x._writes
         out._grad = None
         node: Any = None
-        if edge is not None and has_rules and recording():
+        if edge is not None and has_rules and (mode := recording()):
             node = Node()
             node.function, node.device = made, device
             node.edges, node.seq = (edge,), next_sequence()
             node.hooks, node.guards = None, ()
             node.shapes = (data.shape,) if broadcasts else None
             node.args = (spec.keep(device, (data,), params, result, 0),)  # type: ignore[union-attr]
+            if mode is not True:
+                mode.watch(node, (x,), None)
         elif not has_rules:
             root = Root(None, path, views.DETACH)
         elif edge is not None:

@@ -439,13 +439,15 @@ def _at(x: Tensor, arrays: Sequence[Tensor], key: Key) -> Tensor:
     result = device.asarray(device.kernels[made](*values, key=key))
     out = wrap(result, device)
     edge = node_of(x)
-    if edge is not None and recording():
+    if edge is not None and (mode := recording()):
         node: Any = Node()
         node.function, node.device = made, device
         node.edges, node.seq = (edge,), next_sequence()
         node.hooks = node.shapes = None
         node.args = (made.specs[0].keep(device, values, {"key": key}, result, 0),)  # type: ignore[union-attr]
         node.guards = tuple(part for a in arrays for part in guard(a))
+        if mode is not True:
+            mode.watch(node, (x, *arrays), None)
         out._node = node
     return out
 
