@@ -519,3 +519,22 @@ def test_views_and_reads_are_watched() -> None:
         parts = (x[1:], x[ad.tensor([0])], x.reshape(3, 1), x.T, *x.split(2), x.sum(), x * 2, x.clone())
     for part in parts:
         assert "test_views_and_reads_are_watched" in part.grad_fn.metadata["traceback"], part
+
+
+def test_retained_gradients_are_those_of_what_was_written() -> None:
+    def program(lib: Any) -> Any:
+        x = lib.tensor([1.0, 2.0], requires_grad=True)
+        y = x * 2
+        y.retain_grad()
+        z = y * 3
+        y.mul_(5)
+        (y.sum() + z.sum()).backward()
+        w = x * 1
+        w.retain_grad()
+        part = w[:1]
+        part.retain_grad()
+        part.mul_(7)
+        (w * lib.tensor([1.0, 3.0])).sum().backward()
+        return [t.grad.tolist() for t in (x, y, w)]
+
+    beside_torch(program)

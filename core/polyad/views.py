@@ -370,7 +370,10 @@ def write(tensor: Any, value: Any, node: Any, by: str, *, written: bool = False)
         else:
             tensor._data = value
         if record_it:
+            kept = _released(tensor)
             tensor._node = node
+            if kept and node is not None:
+                tensor.retain_grad()
         return
     if backend.writable:
         if not written:
@@ -387,6 +390,7 @@ def write(tensor: Any, value: Any, node: Any, by: str, *, written: bool = False)
             root.node = record(_copy_slices, device, values, values, edges, {"path": path}, base, None)
         else:
             root.node = node
+    keeping = []
     for reference in storage.aliases:
         other = reference()
         if other is None:
@@ -394,9 +398,25 @@ def write(tensor: Any, value: Any, node: Any, by: str, *, written: bool = False)
         if not backend.writable:
             _empty(other, "_data")
         if history and other._root is root:
+            if _released(other):
+                keeping.append(other)
             _empty(other, "_node")
     if not backend.writable:
         tensor._data = value
+    for other in keeping:
+        if node_of(other) is not None:
+            other.retain_grad()
+
+
+def _released(tensor: Any) -> bool:
+    """Take a tensor's `retain_grad` from the node that it had before a write; whether there was one."""
+    node = getattr(tensor, "_node", None)
+    if node is None or node.hooks is None or type(node) is AccumulateGrad:
+        return False
+    handles = [handle for handle, hook in node.hooks.keep.items() if hook.tensor() is tensor]
+    for handle in handles:
+        handle.remove()
+    return bool(handles)
 
 
 NO_GRAD: Final = "no_grad"
