@@ -16,7 +16,7 @@ from rich.text import Text
 
 from ..backend import Backend, standard
 from ..dtypes import ALL, CATEGORIES
-from ..errors import BackendError, PluginError
+from ..errors import BackendError, PluginError, PluginNotInstalledError
 from ..function import (
     ARRAY,
     ARRAYS,
@@ -285,7 +285,11 @@ def load_plugins() -> None:
         plugins.load_all()
     except PluginError as error:  # POLYAD_PLUGINS names one that is not there
         raise click.ClickException(str(error)) from error
-    broken = [name for name in plugins.plugin_names() if name in plugins.failures]
+    # one whose library is not installed is not broken: nobody asked for it
+    failures = {
+        name: error for name, error in plugins.failures.items() if not isinstance(error, PluginNotInstalledError)
+    }
+    broken = [name for name in plugins.plugin_names() if name in failures]
     if broken:
         click.echo(f"without plugin {', '.join(broken)}, which fails to load: polyad info says why", err=True)
 
