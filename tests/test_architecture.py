@@ -19,7 +19,8 @@ LAYERS = [
     ["errors", "printing", "scoped", "keys"],
     ["dtypes", "grad_mode"],
     ["function"],
-    ["docstrings", "backend", "rules"],
+    ["docstrings", "kernels", "rules"],
+    ["backend"],
     ["hookspecs"],
     ["plugins"],
     ["graph"],
@@ -137,8 +138,8 @@ NAMED = {
 
 
 INTERFACE = {
-    *("backend", "dtypes", "errors", "function", "graph", "hookspecs", "keys", "rules", "views", "engine", "tensor"),
-    *("ops", "plugins"),
+    *("backend", "dtypes", "errors", "function", "graph", "hookspecs", "kernels", "keys", "rules", "views"),
+    *("engine", "ops", "plugins", "tensor"),
 }
 """What backends may know: their interface, keys, and what kernels and compiled rules are made of."""
 

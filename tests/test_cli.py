@@ -443,7 +443,7 @@ def test_ops_has_a_column_for_each_backend_that_is_ready(backend: Backend) -> No
 
 
 def test_the_kernel_that_is_shown_is_the_one_that_runs(backend: Backend) -> None:
-    from polyad.backend import standard
+    from polyad.kernels import standard
 
     def origin(kernel: Any) -> Any:
         return getattr(kernel, "original", kernel)  # what another wraps that brings arguments to the library's form

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 import polyad as ad
-from polyad.backend import BY_POSITION
 from polyad.errors import BackendError, BackendNotInstalledError, DTypeError, IndexOutOfRangeError, LinAlgError
 from polyad.function import FUNCTIONS, Fails
+from polyad.kernels import BY_POSITION
 from polyad.keys import ARRAY, Slice
 from polyad.plugins import Plugins, plugins
 from polyad.tensor import wrap

@@ -6,19 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import cached_property
 from itertools import repeat
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
-from .dtypes import BY_NAME, CATEGORIES, DType, as_dtype, bfloat16, float16, float32
+from .dtypes import BY_NAME, CATEGORIES, DType, as_dtype
 from .errors import BackendError, DeviceError, DTypeError
-from .function import FUNCTIONS, XP, Function
+from .function import FUNCTIONS, Function
+from .kernels import Kernel, KernelTable, Namespace, numbers_as_arrays, standard, widened
 
 __all__ = ["Backend", "Device", "HostSource", "Kernel"]
 
 Array = Any
 """An array of the backend's library."""
-
-Kernel = Callable[..., Any]
-"""A function of raw arrays and keyword parameters, without side effects."""
 
 
 class Device:
@@ -111,151 +109,6 @@ class Device:
         except KeyError:
             have = ", ".join(d.name for d in self.native)
             raise DTypeError(f"backend {self.backend.name!r} has no {wanted.name}; it has {have}") from None
-
-
-class KernelTable(dict[Function, Kernel]):
-    """``function -> kernel`` of one device, filled as functions are first used.
-
-    Every kernel is reached through this table, so what watches or transforms operations replaces its entries
-    and costs nothing while it is off.
-    """
-
-    __slots__ = ("device",)
-
-    def __init__(self, device: Device) -> None:
-        super().__init__()
-        self.device = device
-
-    def __missing__(self, function: Function) -> Kernel:
-        backend = self.device.backend
-        kernel = backend.resolve(function, self.device)
-        if function.prepare:
-            kernel = backend.prepare(kernel, function)
-        kernel = self[function] = backend.place(kernel, self.device)
-        return kernel
-
-
-class Namespace(XP):
-    """The array functions of one device as bodies and rules see them: ``xp``.
-
-    A registered function's kernel where there is one of that name, otherwise the library's own function.
-    ``device.xp`` has prepared kernels; ``device.plain`` has them as written, for use inside a prepared one.
-    """
-
-    def __init__(self, device: Device, find: Callable[[Function], Kernel], prefix: str = "") -> None:
-        self.__device, self.__find, self.__prefix = device, find, prefix
-
-    def __getattr__(self, name: str) -> Any:
-        full = self.__prefix + name
-        function = FUNCTIONS.get(full)
-        found: Any
-        if function is not None:
-            found = self.__find(function)
-        elif any(f.startswith(full + ".") for f in FUNCTIONS):
-            found = Namespace(self.__device, self.__find, full + ".")
-        else:
-            found = lookup(self.__device.backend.xp, full)
-            if found is None:
-                raise AttributeError(f"{full!r} is no polyad function, nor one of {self.__device.where}")
-        setattr(self, name, found)
-        return found
-
-
-def lookup(namespace: Any, name: str) -> Any:
-    """``namespace.a.b`` for the dotted ``name``, or None."""
-    for part in name.split("."):
-        namespace = getattr(namespace, part, None)
-    return namespace
-
-
-def widened(kernel: Kernel, function: Function, backend: Backend) -> Kernel:
-    """Make a kernel compute float16 and bfloat16 in float32, and round its results once.
-
-    A kernel with a true attribute ``is_wide`` does so itself.
-    """
-    native = backend.dtypes
-    narrow = frozenset(native[d] for d in (float16, bfloat16) if d in native)
-    if getattr(kernel, "is_wide", False) or not narrow:
-        return kernel
-    wide, lead, cast = native[float32], function.promotes[0], backend.xp.astype
-
-    def rounded(result: Any, dtype: Any) -> Any:
-        return cast(result, dtype) if result.dtype == wide else result
-
-    def run(*arrays: Array, **params: Any) -> Any:
-        first = arrays[lead][0] if function.sequence else arrays[lead]
-        dtype = getattr(first, "dtype", None)
-        if dtype not in narrow:
-            return kernel(*arrays, **params)
-        if function.sequence:
-            result = kernel([cast(a, wide) for a in arrays[lead]], **params)
-        else:
-            result = kernel(*[cast(a, wide) if getattr(a, "dtype", None) == dtype else a for a in arrays], **params)
-        return tuple(rounded(r, dtype) for r in result) if function.outputs != 1 else rounded(result, dtype)
-
-    run.__name__ = run.__qualname__ = function.name
-    run.__dict__.update(getattr(kernel, "__dict__", {}))  # what its backend marked it with
-    return run
-
-
-_STANDARD_NAMES: Final = {"power": "pow"}
-"""The standard's names of functions that polyad has under NumPy's."""
-
-BY_POSITION: Final = {
-    "arange": ("start", "stop", "step"),
-    "astype": ("dtype",),
-    "eye": ("n_rows", "n_cols"),
-    "linalg.matrix_power": ("n",),
-    "linspace": ("start", "stop"),
-    "repeat": ("repeats",),
-    "tile": ("repetitions",),
-}
-"""Parameters that the standard's functions take by position only."""
-
-
-def standard(namespace: Any, name: str) -> Kernel | None:
-    """Find a function of the standard in a library's namespace, as a kernel: with parameters by name."""
-    found: Kernel | None = lookup(namespace, _STANDARD_NAMES.get(name, name)) or lookup(namespace, name)
-    if found is None:
-        return None
-    if name.startswith("logical_"):
-        return _of_truth(found, namespace.bool)
-    names = BY_POSITION.get(name)
-    return found if names is None else _by_name(found, names)
-
-
-def _of_truth(call: Kernel, bool_: Any) -> Kernel:
-    """Make a function of bools take numbers too, which are true if they are not 0."""
-
-    def truth(x: Any) -> Any:
-        return x if hasattr(x, "dtype") and x.dtype == bool_ else x != 0
-
-    def kernel(*arrays: Array) -> Any:
-        return call(*[truth(x) for x in arrays])
-
-    kernel.original = call  # type: ignore[attr-defined]
-    return kernel
-
-
-def _by_name(call: Kernel, names: Sequence[str]) -> Kernel:
-    """Make a function take parameters by name that it takes by position."""
-
-    def kernel(*arrays: Array, **params: Any) -> Any:
-        return call(*arrays, *[params.pop(n) for n in names if n in params], **params)
-
-    kernel.original = call  # type: ignore[attr-defined]
-    return kernel
-
-
-def _numbers_as_arrays(xp: Any, function: Function, values: Sequence[Any]) -> tuple[Any, ...]:
-    """Make 0-d arrays of the Python numbers among a body's operands, of the type that the others share."""
-    last = len(function.inputs) - 1
-    joined = [i for i in range(len(values)) if min(i, last) in function.promotes]
-    dtype = next((values[i].dtype for i in joined if hasattr(values[i], "dtype")), None)
-    return tuple(
-        xp.full((), v, dtype=dtype) if i in joined and isinstance(v, (int, float, complex)) else v
-        for i, v in enumerate(values)
-    )
 
 
 class HostSource:
@@ -414,7 +267,7 @@ class Backend:
 
         def run(*arrays: Array, **params: Any) -> Any:
             if not function.sequence and not all(map(hasattr, arrays, repeat("shape"))):
-                arrays = _numbers_as_arrays(xp, function, arrays)
+                arrays = numbers_as_arrays(xp, function, arrays)
             return body(xp, *arrays, **params)
 
         run.__name__ = run.__qualname__ = function.name

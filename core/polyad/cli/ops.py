@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ..backend import Backend, standard
+from ..backend import Backend
 from ..dtypes import ALL, CATEGORIES
 from ..errors import BackendError, PluginError, PluginNotInstalledError
 from ..function import (
@@ -30,6 +30,7 @@ from ..function import (
     Function,
     Spec,
 )
+from ..kernels import standard
 from ..methods import ALIASES
 from ..plugins import plugins
 from .console import console, grid, mistake
