@@ -139,7 +139,7 @@ def is_tensor(obj: Any) -> Any:
     return isinstance(obj, Tensor)
 
 
-_SUBMODULES = ("autograd", "fft", "hookspecs", "linalg", "random", "testing")
+_SUBMODULES = ("autograd", "fft", "func", "hookspecs", "linalg", "random", "testing")
 
 
 def __getattr__(name: str) -> Any:

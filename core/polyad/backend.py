@@ -44,6 +44,8 @@ class Device:
         *("backend", "type", "index", "handle", "kernels", "xp", "plain", "array", "asarray", "add_into"),
         *("pull", "native", "dtypes", "accepted", "weak", "_ones", "__weakref__"),
     )
+    depth = 0
+    """How many transforms in progress are wrapped round it (see `polyad.levels`)."""
 
     def __init__(self, backend: Backend, type: str, index: int | None = None, handle: Any = None) -> None:
         self.backend, self.type, self.index, self.handle = backend, type, index, handle
@@ -372,8 +374,11 @@ class Backend:
         """Where an array of this backend's library lives."""
         return self.devices[0]
 
+    traced_by: ClassVar[str] = "a transformation such as jax.jit traces the function"
+    """What makes arrays `is_traced`, for messages."""
+
     def is_traced(self, array: Array) -> bool:
-        """Whether the array has no values yet, because a transformation traces it."""
+        """Whether the array has no values that could be looked at, because a transformation traces it."""
         return False
 
     def adopt(self, tensor_class: type) -> None:

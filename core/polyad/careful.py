@@ -16,6 +16,7 @@ from .errors import DeviceError, DTypeError, OperandError, PolyadError, ShapeErr
 from .function import FUNCTIONS, TENSORS, Function
 from .grad_mode import recording
 from .graph import Output, guard, record
+from .levels import lift, meet
 from .plugins import plugins
 from .tensor import Tensor, wrap
 from .views import node_of, raw
@@ -138,7 +139,10 @@ def operands(made: Function, args: Sequence[Any]) -> tuple[list[Any], Device]:
             if device is None:
                 device, first = arg._device, arg
             elif arg._device is not device:
-                raise DeviceError(_mixed(made, first, arg))
+                found = meet(device, arg._device)
+                if found is None:
+                    raise DeviceError(_mixed(made, first, arg))
+                device = found
     if device is None:
         for position, arg in enumerate(args):
             if type(arg) not in SCALARS:
@@ -146,7 +150,10 @@ def operands(made: Function, args: Sequence[Any]) -> tuple[list[Any], Device]:
         raise OperandError(f"{made.name}: at least one operand must be a tensor; got {', '.join(map(repr, args))}")
     found: list[Any] = []
     for position, arg in enumerate(args):
-        if isinstance(arg, Tensor) or type(arg) in SCALARS or (arg is None and position >= made.required):
+        if isinstance(arg, Tensor):
+            found.append(arg if arg._device is device else lift(arg, device))
+            continue
+        if type(arg) in SCALARS or (arg is None and position >= made.required):
             found.append(arg)
             continue
         owner = plugins.owner(arg)

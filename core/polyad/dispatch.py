@@ -28,6 +28,9 @@ def function(
     gives: str | tuple[str, ...] = "same",
     promotes: Sequence[int] | None = None,
     broadcasts: bool = False,
+    elementwise: bool = False,
+    jvp: Callable[..., Any] | str | None = None,
+    batching: Callable[..., Any] | None = None,
     differentiable: bool = True,
     standard: bool = False,
     prepare: bool = True,
@@ -64,6 +67,15 @@ def function(
         The arrays brought to one type; all of them by default.
     broadcasts : bool
         Whether arrays are broadcast against each other; their gradients are then summed back.
+    elementwise : bool
+        Whether each element of the result depends on the elements at its place alone, after broadcasting. Forward mode
+        and `vmap` then follow.
+    jvp : callable or str, optional
+        The derivative in forward mode, where it does not follow, or not fast enough, from rules or body: ``"linear"``,
+        ``"multilinear"`` or a function; see `polyad.Function`.
+    batching : callable, optional
+        How `vmap` computes it for many examples at once, where that does not follow from the body; one of
+        `polyad.batching`.
     differentiable : bool
         False if there is no derivative.
     standard : bool
@@ -117,6 +129,9 @@ def function(
             gives=gives,
             promotes=promotes,
             broadcasts=broadcasts,
+            elementwise=elementwise,
+            jvp=jvp,
+            batching=batching,
             differentiable=differentiable,
             standard=standard,
             prepare=prepare,

@@ -32,21 +32,26 @@ ALONE: Final = 2 if sys.version_info < (3, 14) else 1
 name; with the lower count a value may be taken for shared, and copied for nothing, but never the other way."""
 
 
-def lifted(node: Node, kept: Sequence[Any]) -> tuple[Any, ...]:
-    """What rules get, as Tensors with their history, so that rules run on them are recorded in turn."""
-    device, edges = node.device, node.edges
+def as_tensors(node: Node, kept: Sequence[Any], history: bool) -> tuple[Any, ...]:
+    """What rules get, as Tensors; with their history, so that rules run on them are recorded in turn."""
+    device = node.device
+    edges = node.edges if history else (None,) * len(node.edges)
     args: list[tuple[Any, ...] | None] = [None] * len(edges)
+
+    def output(value: Any, i: int) -> Any:
+        return wrap(value, device, Output(node, i) if history else None)
+
     for position, spec, _ in specs_of(node.function, kept):
         values: list[Any] = []
         for (kind, key), value in zip(spec.items, kept[position], strict=True):
             if kind == NAMESPACE:
                 values.append(TENSORS)
             elif kind == OUT and node.function.outputs > 1:
-                values.append(tuple(wrap(v, device, Output(node, i)) for i, v in enumerate(value)))
+                values.append(tuple(map(output, value, range(len(value)))))
             elif kind == OUT:
-                values.append(wrap(value, device, node))
+                values.append(wrap(value, device, node if history else None))
             elif kind == ONE_OF:
-                values.append(wrap(value, device, Output(node, key)))
+                values.append(output(value, key))
             elif kind == ARRAYS:
                 # reading at index arrays, which have no gradient, records no edges for them
                 values.append(tuple(wrap(v, device, e) for v, e in zip_longest(value, edges[key:])))
@@ -96,6 +101,7 @@ def propagate(
     *,
     keep: bool,
     create_graph: bool,
+    tensors: bool = False,
     wanted: Sequence[Any] | None = None,
 ) -> dict[Any, Any]:
     """Carry gradients from the roots to where paths end.
@@ -107,6 +113,9 @@ def propagate(
         Whether nodes keep their values for another pass.
     create_graph : bool
         Whether gradients are Tensors, and what happens to them is recorded.
+    tensors : bool
+        Whether gradients are Tensors though nothing is recorded: where they are of a deeper level than the graph (see
+        `polyad.levels`), as those of many examples at once.
     wanted : sequence of edges, optional
         Only the gradients that arrive at these are computed and returned.
 
@@ -122,14 +131,14 @@ def propagate(
     """
     set_before = [(variable, variable.set(value)) for variable, value in plugins.calm]
     try:
-        return _propagate(roots, keep, create_graph, wanted)
+        return _propagate(roots, keep, create_graph, tensors or create_graph, wanted)
     finally:
         for variable, token in set_before:
             variable.reset(token)
 
 
 def _propagate(
-    roots: Sequence[tuple[Any, Any]], keep: bool, create_graph: bool, wanted: Sequence[Any] | None
+    roots: Sequence[tuple[Any, Any]], keep: bool, create_graph: bool, tensors: bool, wanted: Sequence[Any] | None
 ) -> dict[Any, Any]:
     grads: dict[Any, Any] = {}
     queue: list[tuple[int, Node]] = []
@@ -139,7 +148,7 @@ def _propagate(
     needed = None if asked is None else _needed([edge for edge, _ in roots], asked)
     watch: Any = watched()
     check = None if watch is None else watch.check
-    tracked = create_graph or check is not None
+    tracked = tensors or check is not None
     node: Any = None
     g: Any = None
     following: Node | None = None  # the node to visit next, if it is not in the queue: chains need no queue
@@ -190,12 +199,12 @@ def _propagate(
             rules = function.rules
             if function.variadic:
                 if function.joint is not None:
-                    gradients = function.joint(node, g, args, create_graph)
+                    gradients = function.joint(node, g, args, tensors)
                 else:
                     rules = rules_for(function, len(args))
             if tracked or hooks is not None:
                 if gradients is None:
-                    gradients = _all_gradients(node, g, args, rules, create_graph)
+                    gradients = _all_gradients(node, g, args, rules, tensors, create_graph)
                 if hooks is not None and hooks.post:
                     gradients = after(node, g, gradients)
                 if check is not None:
@@ -221,7 +230,7 @@ def _propagate(
                     if shapes is not None and gradient.shape != shapes[i]:
                         gradient = sum_to(xp, gradient, shapes[i])
                 if edge in grads:
-                    grads[edge] = _sum(grads.pop(edge), gradient, edge.device, create_graph)
+                    grads[edge] = _sum(grads.pop(edge), gradient, edge.device, tensors)
                     continue
                 kind = type(edge)
                 if kind is Output:
@@ -249,9 +258,9 @@ def _propagate(
     return captured
 
 
-def _sum(there: Any, gradient: Any, device: Device, create_graph: bool) -> Any:
+def _sum(there: Any, gradient: Any, device: Device, tensors: bool) -> Any:
     """Add a gradient to what came along another path: in its memory, if nobody else has it."""
-    if create_graph:
+    if tensors:
         return there + gradient
     if device.add_into is not None and sys.getrefcount(there) <= ALONE:
         return device.add_into(there, gradient)
@@ -259,13 +268,13 @@ def _sum(there: Any, gradient: Any, device: Device, create_graph: bool) -> Any:
 
 
 def _all_gradients(
-    node: Node, g: Any, args: Sequence[Any], rules: Sequence[Rule | None], create_graph: bool
+    node: Node, g: Any, args: Sequence[Any], rules: Sequence[Rule | None], tensors: bool, history: bool
 ) -> Sequence[Any]:
     """The gradients of all of a node's inputs, before any is passed on."""
     device = node.device
     xp: Any = device.xp
-    if create_graph:
-        xp, args = TENSORS, lifted(node, args)
+    if tensors:
+        xp, args = TENSORS, as_tensors(node, args, history)
     elif device.pull is not None:
         found: Sequence[Any] | None = device.pull(node, g, args)
         if found is not None:

@@ -20,6 +20,7 @@ __all__ = [
     "PluginError",
     "PluginNotInstalledError",
     "ShapeError",
+    "TransformError",
 ]
 
 
@@ -85,6 +86,10 @@ class PluginNotInstalledError(PluginError):
 
 class AutogradError(PolyadError, RuntimeError):
     """A gradient was asked for that the recorded graph cannot give."""
+
+
+class TransformError(PolyadError, RuntimeError):
+    """A transform such as vmap was used for what it cannot do."""
 
 
 class BackendNotInstalledError(BackendError):

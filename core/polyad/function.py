@@ -251,6 +251,16 @@ class Function:
         The inputs whose types are brought to one.
     broadcasts : bool
         Whether inputs are broadcast against each other, and their gradients are summed back.
+    elementwise : bool
+        Whether each element of the result depends on the elements at its place alone. Then a rule, a factor for each
+        element, is the derivative in forward mode too, and an axis more changes nothing.
+    jvp : callable or str or None
+        The derivative in forward mode: ``"linear"`` for a function that is linear in the arrays with rules together,
+        ``"multilinear"`` for one that is in each; ``"transposed"`` for an elementwise function that is not holomorphic,
+        so that its rules are not factors of complex numbers; or ``jvp(xp, tangents, out, *arrays, **params)``. Without
+        it the rules are factors, if it is elementwise, and otherwise transposed, or the body is differentiated.
+    batching : callable or None
+        How it is computed for many examples at once, by `vmap`; see `polyad.batching`. Without it the body is.
     differentiable : bool
         False for functions whose derivative is zero or undefined everywhere.
     provider : str
@@ -270,7 +280,7 @@ class Function:
         *("name", "inputs", "variadic", "params", "required", "rules", "specs", "body", "check", "outputs"),
         *("takes", "gives", "promotes", "broadcasts", "differentiable", "standard", "prepare", "provider"),
         *("samples", "call", "doc", "signature", "usage", "view", "keeps_out", "sequence", "accumulates"),
-        *("keeps_outputs", "wide", "results", "fields", "joint"),
+        *("keeps_outputs", "wide", "results", "fields", "joint", "elementwise", "jvp", "batching"),
     )
 
     def __init__(
@@ -285,6 +295,9 @@ class Function:
         gives: str | tuple[str, ...] = "same",
         promotes: Sequence[int] | None = None,
         broadcasts: bool = False,
+        elementwise: bool = False,
+        jvp: Callable[..., Any] | str | None = None,
+        batching: Callable[..., Any] | None = None,
         differentiable: bool = True,
         standard: bool = False,
         prepare: bool = True,
@@ -330,7 +343,9 @@ class Function:
         else:
             self.outputs, self.results = len(outputs), result_class(f"{_camel(self.name)}Result", outputs)
         self.promotes = tuple(range(len(self.inputs))) if promotes is None else tuple(promotes)
-        self.broadcasts, self.differentiable = broadcasts, differentiable
+        self.broadcasts = broadcasts or (elementwise and len(arrays) > 1)
+        self.elementwise, self.jvp, self.batching = elementwise, jvp, batching
+        self.differentiable = differentiable
         self.standard, self.prepare, self.samples = standard, prepare, tuple(samples)
         self.provider = "polyad"
         self.view: Any = None

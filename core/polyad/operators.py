@@ -35,7 +35,7 @@ def _number(value: Any, dtype: Any, device: Device) -> Tensor:
         found = constant(value, device.dtypes[dtype], device)
         if len(_numbers) >= 256:
             _numbers.clear()
-        if not device.backend.is_traced(raw(found)):
+        if not device.depth and not device.backend.is_traced(raw(found)):
             _numbers[key] = found
     return found
 

@@ -211,10 +211,7 @@ class Tensor(Methods):
         """
         data, backend = views.raw(self), self._device.backend
         if backend.is_traced(data):
-            raise OperandError(
-                "data_ptr: the tensor has no memory yet, because a transformation such as jax.jit traces the function; "
-                "call it outside"
-            )
+            raise OperandError(f"data_ptr: the tensor has no memory yet, because {backend.traced_by}; call it outside")
         if self._storage is None:  # the order in which views will find the elements
             data = self._data = backend.contiguous(data)
         return backend.address(data)
@@ -526,7 +523,7 @@ class Tensor(Methods):
         data, backend = views.raw(self), self._device.backend
         if backend.is_traced(data):
             raise OperandError(
-                f"{of}: the tensor has no values yet, because a transformation such as jax.jit traces the function; "
+                f"{of}: the tensor has no values yet, because {backend.traced_by}; "
                 f"return it from the function, and write where(condition, x, y) for a branch on it"
             )
         return backend.to_host(data)

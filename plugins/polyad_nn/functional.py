@@ -32,6 +32,7 @@ Shape = tuple[int, ...]
 
 @ad.function(
     name="nn._where_positive",
+    elementwise=True,
     takes="real floating",
     x=lambda g, xp, gate: xp.nn._where_positive(g, gate),
     gate=lambda g, xp: xp.zeros_like(g),
@@ -58,6 +59,7 @@ def _where_positive(xp: ad.XP, x: ad.Tensor, gate: ad.Tensor, /) -> ad.Tensor:
 
 @ad.function(
     name="nn.relu",
+    elementwise=True,
     takes="real",
     x=lambda g, xp, out: xp.nn._where_positive(g, out),
     samples=[
@@ -82,6 +84,7 @@ def relu(xp: ad.XP, x: ad.Tensor, /) -> ad.Tensor:
 
 @ad.function(
     name="nn.sigmoid",
+    elementwise=True,
     takes="real floating",
     x=lambda g, out: (1 - out) * out * g,  # one array of memory: NumPy goes on in what nobody else holds
     samples=[

@@ -24,6 +24,7 @@ def _over(xp: Any, value: Any, x: Any) -> Any:
 
 @ad.function(
     name="special.i0",
+    elementwise=True,
     takes="real floating",
     wide=True,
     x=lambda g, xp, x: g * xp.special.i1(x),
@@ -42,6 +43,7 @@ def i0(x: ad.Tensor, /) -> ad.Tensor:
 
 @ad.function(
     name="special.i1",
+    elementwise=True,
     takes="real floating",
     wide=True,
     x=lambda g, xp, x, out: g * (xp.special.i0(x) - _over(xp, out, x)),
@@ -60,6 +62,7 @@ def i1(x: ad.Tensor, /) -> ad.Tensor:
 
 @ad.function(
     name="special.i0e",
+    elementwise=True,
     takes="real floating",
     wide=True,
     x=lambda g, xp, x, out: g * (xp.special.i1e(x) - xp.sign(x) * out),
@@ -78,6 +81,7 @@ def i0e(x: ad.Tensor, /) -> ad.Tensor:
 
 @ad.function(
     name="special.i1e",
+    elementwise=True,
     takes="real floating",
     wide=True,
     x=lambda g, xp, x, out: g * (xp.special.i0e(x) - xp.sign(x) * out - _over(xp, out, x)),

@@ -33,6 +33,7 @@ inf, nan = math.inf, math.nan
 
 @ad.function(
     name="special.gammaln",
+    elementwise=True,
     takes="real floating",
     wide=True,
     x=lambda g, xp, x: g * xp.special.digamma(x),
@@ -56,6 +57,7 @@ def gammaln(x: ad.Tensor, /) -> ad.Tensor:
 
 @ad.function(
     name="special.gamma",
+    elementwise=True,
     takes="real floating",
     wide=True,
     x=lambda g, xp, x, out: g * (out * xp.special.digamma(x)),
@@ -74,6 +76,7 @@ def gamma(x: ad.Tensor, /) -> ad.Tensor:
 
 @ad.function(
     name="special.digamma",
+    elementwise=True,
     takes="real floating",
     wide=True,
     x=lambda g, xp, x: g * xp.special.polygamma(x, n=1),
@@ -98,6 +101,7 @@ def _order(shape: Shape, *, n: Any = inf) -> dict[str, Any]:
 
 @ad.function(
     name="special.polygamma",
+    elementwise=True,
     takes="real floating",
     wide=True,
     check=_order,
@@ -174,6 +178,7 @@ def _multigammaln_rule(g: Any, xp: Any, a: Any, d: int) -> Any:
 
 @ad.function(
     name="special.multigammaln",
+    elementwise=True,
     takes="real floating",
     wide=True,
     check=_dimension,
@@ -210,7 +215,7 @@ def _betaln_slope(xp: Any, a: Any, b: Any) -> Any:
 @ad.function(
     name="special.betaln",
     takes="real floating",
-    broadcasts=True,
+    elementwise=True,
     wide=True,
     a=lambda g, xp, a, b: g * _betaln_slope(xp, a, b),
     b=lambda g, xp, a, b: g * _betaln_slope(xp, b, a),
@@ -230,7 +235,7 @@ def betaln(a: ad.Tensor, b: ad.Tensor, /) -> ad.Tensor:
 @ad.function(
     name="special.beta",
     takes="real floating",
-    broadcasts=True,
+    elementwise=True,
     wide=True,
     a=lambda g, xp, a, b, out: g * (out * _betaln_slope(xp, a, b)),
     b=lambda g, xp, a, b, out: g * (out * _betaln_slope(xp, b, a)),
@@ -291,7 +296,7 @@ _SHAPES_OF_A: Final = [
 @ad.function(
     name="special.gammainc",
     takes="real floating",
-    broadcasts=True,
+    elementwise=True,
     wide=True,
     a=lambda g, xp, a, x: g * -_gamma_shift(xp, a, x),
     x=lambda g, xp, a, x: g * _gamma_density(xp, a, x),
@@ -311,7 +316,7 @@ def gammainc(a: ad.Tensor, x: ad.Tensor, /) -> ad.Tensor:
 @ad.function(
     name="special.gammaincc",
     takes="real floating",
-    broadcasts=True,
+    elementwise=True,
     wide=True,
     a=lambda g, xp, a, x: g * _gamma_shift(xp, a, x),
     x=lambda g, xp, a, x: g * -_gamma_density(xp, a, x),
@@ -336,7 +341,7 @@ def _beta_density(g: Any, xp: Any, a: Any, b: Any, x: Any) -> Any:
 @ad.function(
     name="special.betainc",
     takes="real floating",
-    broadcasts=True,
+    elementwise=True,
     wide=True,
     a=_none_in("betainc", "a", "x"),
     b=_none_in("betainc", "b", "x"),
@@ -372,7 +377,7 @@ def betainc(a: ad.Tensor, b: ad.Tensor, x: ad.Tensor, /) -> ad.Tensor:
 @ad.function(
     name="special.zeta",
     takes="real floating",
-    broadcasts=True,
+    elementwise=True,
     wide=True,
     x=_none_in("zeta", "x", "q"),
     q=lambda g, xp, x, q: g * (-x * xp.special.zeta(x + 1, q)),

@@ -46,6 +46,7 @@ def _log(xp: Any, x: Any) -> Any:
 
 @ad.function(
     name="special.entr",
+    elementwise=True,
     takes="real floating",
     wide=True,
     x=lambda g, xp, x: g * (-1 - _log(xp, x)),
@@ -91,7 +92,7 @@ def _relative(xp: Any, x: Any, y: Any, more: Any) -> Any:
 @ad.function(
     name="special.rel_entr",
     takes="real floating",
-    broadcasts=True,
+    elementwise=True,
     wide=True,
     x=lambda g, xp, x, y: g * _log_ratio(xp, x, y, 1.0),
     y=lambda g, xp, x, y: g * -_quotient(xp, x, y),
@@ -112,7 +113,7 @@ def rel_entr(xp: ad.XP, x: ad.Tensor, y: ad.Tensor, /) -> ad.Tensor:
 @ad.function(
     name="special.kl_div",
     takes="real floating",
-    broadcasts=True,
+    elementwise=True,
     wide=True,
     x=lambda g, xp, x, y: g * _log_ratio(xp, x, y, 0.0),
     y=lambda g, xp, x, y: g * (1 - _quotient(xp, x, y)),
@@ -148,7 +149,7 @@ def _over(xp: Any, x: Any, y: Any) -> Any:
 @ad.function(
     name="special.xlog1py",
     takes="real floating",
-    broadcasts=True,
+    elementwise=True,
     wide=True,
     x=_xlog1py_rule,
     y=lambda g, xp, x, y: g * _over(xp, x, 1 + y),
@@ -172,6 +173,7 @@ def xlog1py(xp: ad.XP, x: ad.Tensor, y: ad.Tensor, /) -> ad.Tensor:
 
 @ad.function(
     name="special.expit",
+    elementwise=True,
     takes="real floating",
     wide=True,
     x=lambda g, out: g * (out * (1 - out)),
@@ -192,6 +194,7 @@ def expit(xp: ad.XP, x: ad.Tensor, /) -> ad.Tensor:
 
 @ad.function(
     name="special.log_expit",
+    elementwise=True,
     takes="real floating",
     wide=True,
     x=lambda g, xp, x: g * xp.special.expit(-x),
@@ -211,6 +214,7 @@ def log_expit(xp: ad.XP, x: ad.Tensor, /) -> ad.Tensor:
 
 @ad.function(
     name="special.logit",
+    elementwise=True,
     takes="real floating",
     wide=True,
     x=lambda g, x: g / (x * (1 - x)),

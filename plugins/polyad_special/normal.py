@@ -19,6 +19,7 @@ _ROOT_HALF: Final = math.sqrt(0.5)
 
 @ad.function(
     name="special.erf",
+    elementwise=True,
     takes="real floating",
     wide=True,
     x=lambda g, xp, x: g * (_SLOPE * xp.exp(-(x * x))),
@@ -37,6 +38,7 @@ def erf(x: ad.Tensor, /) -> ad.Tensor:
 
 @ad.function(
     name="special.erfc",
+    elementwise=True,
     takes="real floating",
     wide=True,
     x=lambda g, xp, x: g * (-_SLOPE * xp.exp(-(x * x))),
@@ -74,6 +76,7 @@ def _erfcx_rule(g: Any, xp: Any, x: Any, out: Any) -> Any:
 
 @ad.function(
     name="special.erfcx",
+    elementwise=True,
     takes="real floating",
     wide=True,
     x=_erfcx_rule,
@@ -100,6 +103,7 @@ def erfcx(xp: ad.XP, x: ad.Tensor, /) -> ad.Tensor:
 
 @ad.function(
     name="special.erfinv",
+    elementwise=True,
     takes="real floating",
     wide=True,
     x=lambda g, xp, out: g * (xp.exp(out * out) / _SLOPE),
@@ -118,6 +122,7 @@ def erfinv(x: ad.Tensor, /) -> ad.Tensor:
 
 @ad.function(
     name="special.erfcinv",
+    elementwise=True,
     takes="real floating",
     wide=True,
     x=lambda g, xp, out: g * (xp.exp(out * out) / -_SLOPE),
@@ -137,6 +142,7 @@ def erfcinv(xp: ad.XP, x: ad.Tensor, /) -> ad.Tensor:
 
 @ad.function(
     name="special.ndtr",
+    elementwise=True,
     takes="real floating",
     wide=True,
     x=lambda g, xp, x: g * (_DENSITY * xp.exp(x * x * -0.5)),
@@ -167,6 +173,7 @@ def _log_ndtr_rule(g: Any, xp: Any, x: Any, out: Any) -> Any:
 
 @ad.function(
     name="special.log_ndtr",
+    elementwise=True,
     takes="real floating",
     wide=True,
     x=_log_ndtr_rule,
@@ -194,6 +201,7 @@ def log_ndtr(xp: ad.XP, x: ad.Tensor, /) -> ad.Tensor:
 
 @ad.function(
     name="special.ndtri",
+    elementwise=True,
     takes="real floating",
     wide=True,
     x=lambda g, xp, out: g * (xp.exp(out * out / 2) / _DENSITY),

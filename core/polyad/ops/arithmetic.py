@@ -67,7 +67,7 @@ def _with_alpha(made: Any) -> Any:
     return call
 
 
-@function(name="add", takes="any", broadcasts=True, standard=True, x1=lambda g: g, x2=lambda g: g, samples=two())
+@function(name="add", takes="any", elementwise=True, standard=True, x1=lambda g: g, x2=lambda g: g, samples=two())
 def _add(x1: Operand, x2: Operand, /) -> Tensor:
     """Sum ``x1 + x2``.
 
@@ -80,7 +80,7 @@ def _add(x1: Operand, x2: Operand, /) -> Tensor:
 
 
 @function(
-    name="subtract", takes="numeric", broadcasts=True, standard=True, x1=lambda g: g, x2=lambda g: -g, samples=two()
+    name="subtract", takes="numeric", elementwise=True, standard=True, x1=lambda g: g, x2=lambda g: -g, samples=two()
 )
 def _subtract(x1: Operand, x2: Operand, /) -> Tensor:
     """Difference ``x1 - x2``.
@@ -98,7 +98,7 @@ add, subtract = _with_alpha(_add), _with_alpha(_subtract)
 
 @function(
     takes="any",
-    broadcasts=True,
+    elementwise=True,
     standard=True,
     x1=lambda g, x2: g * x2,
     x2=lambda g, x1: g * x1,
@@ -117,7 +117,7 @@ def multiply(x1: Operand, x2: Operand, /) -> Tensor:
 
 @function(
     takes="floating",
-    broadcasts=True,
+    elementwise=True,
     standard=True,
     x1=lambda g, x2: g / x2,
     x2=lambda g, x1, x2: -g * (x1 / x2 / x2),
@@ -134,7 +134,7 @@ def divide(x1: Operand, x2: Operand, /) -> Tensor:
     """
 
 
-@function(takes="real", broadcasts=True, standard=True, differentiable=False, samples=two(0.5, 2.0))
+@function(takes="real", elementwise=True, standard=True, differentiable=False, samples=two(0.5, 2.0))
 def floor_divide(x1: Operand, x2: Operand, /) -> Tensor:
     """Quotient rounded down, ``x1 // x2``. Its derivative is zero wherever it exists; none is recorded.
 
@@ -150,7 +150,7 @@ def floor_divide(x1: Operand, x2: Operand, /) -> Tensor:
 
 @function(
     takes="real",
-    broadcasts=True,
+    elementwise=True,
     standard=True,
     x1=lambda g: g,
     x2=lambda g, xp, x1, x2: -g * xp.floor_divide(x1, x2),
@@ -171,7 +171,7 @@ def remainder(x1: Operand, x2: Operand, /) -> Tensor:
 
 @function(
     takes="real",
-    broadcasts=True,
+    elementwise=True,
     standard=True,
     x1=lambda g: g,
     x2=lambda g, xp, x1, x2: -g * xp.trunc(x1 / x2),
@@ -210,7 +210,7 @@ def _power_exponent(g: Any, xp: Any, x1: Any, out: Any) -> Any:
 @function(
     name="power",
     takes="numeric",
-    broadcasts=True,
+    elementwise=True,
     standard=True,
     x1=_power_base,
     x2=_power_exponent,
@@ -269,7 +269,7 @@ def _double(x: Operand) -> Operand:
     return astype(x, complex128 if x.dtype.is_complex else float64, copy=False)
 
 
-@function(takes="numeric", standard=True, x=lambda g: -g, samples=one())
+@function(elementwise=True, takes="numeric", standard=True, x=lambda g: -g, samples=one())
 def negative(x: Tensor, /) -> Tensor:
     """Each element with its sign changed, ``-x``.
 
@@ -281,7 +281,7 @@ def negative(x: Tensor, /) -> Tensor:
     """
 
 
-@function(takes="numeric", standard=True, x=lambda g: g, samples=one())
+@function(elementwise=True, takes="numeric", standard=True, x=lambda g: g, samples=one())
 def positive(x: Tensor, /) -> Tensor:
     """Each element as it is, ``+x``.
 
@@ -298,6 +298,8 @@ def positive(x: Tensor, /) -> Tensor:
 
 @function(
     name="abs",
+    elementwise=True,
+    jvp=lambda xp, tangents, out, x: xp.real(xp.conj(xp.sign(x)) * tangents[0]),
     takes="numeric",
     gives="real",
     standard=True,
@@ -323,7 +325,7 @@ def _sign_rule(g: Any, xp: Any, x: Any) -> Any:
     return xp.where(size == 0, 0, (g - xp.conj(sign) * xp.real(g * sign)) / xp.where(size == 0, 1, size))
 
 
-@function(takes="numeric", standard=True, x=_sign_rule, samples=one(0.5, 2.0))
+@function(elementwise=True, jvp="transposed", takes="numeric", standard=True, x=_sign_rule, samples=one(0.5, 2.0))
 def sign(x: Tensor, /) -> Tensor:
     """Sign: -1, 0 or 1; for complex numbers ``x / abs(x)``. Its derivative for real numbers is 0.
 
@@ -335,7 +337,7 @@ def sign(x: Tensor, /) -> Tensor:
     """
 
 
-@function(takes="real floating", gives="bool", standard=True, differentiable=False, samples=one())
+@function(elementwise=True, takes="real floating", gives="bool", standard=True, differentiable=False, samples=one())
 def signbit(x: Tensor, /) -> Tensor:
     """Whether the sign bit is set: of negative numbers, ``-0.0`` and ``-nan``.
 
@@ -349,7 +351,7 @@ def signbit(x: Tensor, /) -> Tensor:
 
 @function(
     takes="real floating",
-    broadcasts=True,
+    elementwise=True,
     standard=True,
     x1=lambda g, xp, x1, out: g * (xp.sign(x1) * xp.sign(out)),
     x2=lambda g, xp: xp.zeros_like(g),
@@ -366,7 +368,7 @@ def copysign(x1: Operand, x2: Operand, /) -> Tensor:
     """
 
 
-@function(takes="real floating", broadcasts=True, standard=True, differentiable=False, samples=two())
+@function(takes="real floating", elementwise=True, standard=True, differentiable=False, samples=two())
 def heaviside(xp: XP, x1: Operand, x2: Operand, /) -> Tensor:
     """Unit step: 0 where ``x1`` is negative, 1 where it is positive, ``x2`` where it is 0.
 
@@ -381,7 +383,7 @@ def heaviside(xp: XP, x1: Operand, x2: Operand, /) -> Tensor:
     return xp.where(x1 == 0, zero + x2, xp.where(x1 == x1, step, zero + x1))  # type: ignore[no-any-return]
 
 
-@function(takes="real floating", broadcasts=True, standard=True, differentiable=False, samples=two())
+@function(takes="real floating", elementwise=True, standard=True, differentiable=False, samples=two())
 def nextafter(x1: Operand, x2: Operand, /) -> Tensor:
     """Next representable number after ``x1`` in the direction of ``x2``.
 
@@ -396,7 +398,7 @@ def nextafter(x1: Operand, x2: Operand, /) -> Tensor:
 # Squares and roots -------------------------------------------------------------------------------------------
 
 
-@function(takes="numeric", standard=True, x=lambda g, x: g * (2 * x), samples=one())
+@function(elementwise=True, takes="numeric", standard=True, x=lambda g, x: g * (2 * x), samples=one())
 def square(x: Tensor, /) -> Tensor:
     """Square ``x * x``.
 
@@ -408,7 +410,7 @@ def square(x: Tensor, /) -> Tensor:
     """
 
 
-@function(takes="floating", standard=True, x=lambda g, out: g / (2 * out), samples=one(0.2, 3.0))
+@function(elementwise=True, takes="floating", standard=True, x=lambda g, out: g / (2 * out), samples=one(0.2, 3.0))
 def sqrt(x: Tensor, /) -> Tensor:
     """Square root.
 
@@ -420,7 +422,7 @@ def sqrt(x: Tensor, /) -> Tensor:
     """
 
 
-@function(takes="floating", x=lambda g, out: g * (out * out * out * -0.5), samples=one(0.2, 3.0))
+@function(elementwise=True, takes="floating", x=lambda g, out: g * (out * out * out * -0.5), samples=one(0.2, 3.0))
 def rsqrt(xp: XP, x: Tensor, /) -> Tensor:
     """One over the square root.
 
@@ -433,7 +435,13 @@ def rsqrt(xp: XP, x: Tensor, /) -> Tensor:
     return 1 / xp.sqrt(x)  # type: ignore[no-any-return]
 
 
-@function(takes="real floating", standard=True, x=lambda g, out: g / (3 * (out * out)), samples=one(0.2, 3.0))
+@function(
+    elementwise=True,
+    takes="real floating",
+    standard=True,
+    x=lambda g, out: g / (3 * (out * out)),
+    samples=one(0.2, 3.0),
+)
 def cbrt(xp: XP, x: Tensor, /) -> Tensor:
     """Cube root, of negative numbers too.
 
@@ -446,7 +454,7 @@ def cbrt(xp: XP, x: Tensor, /) -> Tensor:
     return xp.sign(x) * xp.abs(x) ** (1 / 3)  # type: ignore[no-any-return]
 
 
-@function(takes="floating", x=lambda g, out: -g * (out * out), samples=one(0.2, 3.0))
+@function(elementwise=True, takes="floating", x=lambda g, out: -g * (out * out), samples=one(0.2, 3.0))
 def reciprocal(xp: XP, x: Tensor, /) -> Tensor:
     """One over each element, ``1 / x``; of integers in float32.
 
@@ -466,7 +474,7 @@ def _leg(g: Any, x: Any, out: Any, xp: Any) -> Any:
 
 @function(
     takes="real floating",
-    broadcasts=True,
+    elementwise=True,
     standard=True,
     x1=lambda g, xp, x1, out: _leg(g, x1, out, xp),
     x2=lambda g, xp, x2, out: _leg(g, x2, out, xp),
@@ -488,7 +496,7 @@ def hypot(x1: Operand, x2: Operand, /) -> Tensor:
 
 @function(
     takes="floating",
-    broadcasts=True,
+    elementwise=True,
     start=lambda g, weight: g * (1 - weight),
     end=lambda g, weight: g * weight,
     weight=lambda g, start, end: g * (end - start),
@@ -522,7 +530,7 @@ def _times(value: Any, x: Any) -> Any:
 @function(
     name="addcmul",
     takes="numeric",
-    broadcasts=True,
+    elementwise=True,
     x=lambda g: g,
     x1=lambda g, x2, value: g * _times(value, x2),
     x2=lambda g, x1, value: g * _times(value, x1),
@@ -571,7 +579,7 @@ def addcmul(x: Tensor, x1: Tensor, x2: Tensor, /, *, value: Operand = ONE) -> Te
 @function(
     name="addcdiv",
     takes="floating",
-    broadcasts=True,
+    elementwise=True,
     x=lambda g: g,
     x1=lambda g, x2, value: g * _times(value, 1 / x2),
     x2=lambda g, x1, x2, value: -g * _times(value, x1 / (x2 * x2)),
@@ -626,7 +634,7 @@ _LONGEST: Final = 92
 
 @function(
     takes="integer",
-    broadcasts=True,
+    elementwise=True,
     standard=True,
     differentiable=False,
     samples=[
@@ -653,7 +661,7 @@ def gcd(xp: XP, x1: Operand, x2: Operand, /) -> Tensor:
 
 @function(
     takes="integer",
-    broadcasts=True,
+    elementwise=True,
     standard=True,
     differentiable=False,
     samples=[

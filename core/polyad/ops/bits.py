@@ -39,7 +39,7 @@ def _bits(name: str, words: str, takes: str = "integer or bool", result: str = "
         Sample((2, 3), 2, domain="integers"),
         Fails((2,), (2,), error=DTypeError, match=f"{name} takes {takes} arrays; got float"),
     ]
-    return function(takes=takes, broadcasts=True, standard=True, differentiable=False, samples=samples)(definition)
+    return function(takes=takes, elementwise=True, standard=True, differentiable=False, samples=samples)(definition)
 
 
 bitwise_and = _bits("bitwise_and", "Bits set in both, ``x1 & x2``; for bools, and.", result="tensor([2, 2])")
@@ -60,6 +60,7 @@ bitwise_right_shift = _bits(
 
 
 @function(
+    elementwise=True,
     takes="integer or bool",
     standard=True,
     differentiable=False,

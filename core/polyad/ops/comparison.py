@@ -57,7 +57,7 @@ def _comparison(name: str, sign: str, takes: str, words: str) -> Any:
         Sample([1.0, 2.0], [1.0, 3.0], name="equal and not"),
         Sample([1, 2], 1.5, name="integers and a number between"),
     ]
-    return function(takes=takes, gives="bool", broadcasts=True, standard=True, differentiable=False, samples=samples)(
+    return function(takes=takes, gives="bool", elementwise=True, standard=True, differentiable=False, samples=samples)(
         definition
     )
 
@@ -88,7 +88,7 @@ def _logical(name: str, words: str, result: str) -> Any:
     {result}
     """
     samples = [Sample((3, 1), (4,), domain="bools"), Sample((2,), (2,), domain="integers")]
-    return function(takes="any", gives="bool", broadcasts=True, standard=True, differentiable=False, samples=samples)(
+    return function(takes="any", gives="bool", elementwise=True, standard=True, differentiable=False, samples=samples)(
         definition
     )
 
@@ -122,7 +122,9 @@ def _test(name: str, words: str, result: str) -> Any:
     """
     samples = [*one(), _NOT_FINITE]
     takes = "any" if name == "logical_not" else "numeric"
-    return function(takes=takes, gives="bool", standard=True, differentiable=False, samples=samples)(definition)
+    return function(elementwise=True, takes=takes, gives="bool", standard=True, differentiable=False, samples=samples)(
+        definition
+    )
 
 
 logical_not = _test("logical_not", "Whether elements are 0.", "tensor([ True, False, False, False])")
@@ -131,7 +133,7 @@ isinf = _test("isinf", "Whether elements are infinite.", "tensor([False, False, 
 isnan = _test("isnan", "Whether elements are not a number.", "tensor([False, False, False,  True])")
 
 
-@function(takes="real floating", gives="bool", differentiable=False, samples=[*one(), _NOT_FINITE])
+@function(elementwise=True, takes="real floating", gives="bool", differentiable=False, samples=[*one(), _NOT_FINITE])
 def isposinf(xp: XP, x: Tensor, /) -> Tensor:
     """Whether elements are positive infinity.
 
@@ -144,7 +146,7 @@ def isposinf(xp: XP, x: Tensor, /) -> Tensor:
     return x == _INF
 
 
-@function(takes="real floating", gives="bool", differentiable=False, samples=[*one(), _NOT_FINITE])
+@function(elementwise=True, takes="real floating", gives="bool", differentiable=False, samples=[*one(), _NOT_FINITE])
 def isneginf(xp: XP, x: Tensor, /) -> Tensor:
     """Whether elements are negative infinity.
 
@@ -164,7 +166,7 @@ def isneginf(xp: XP, x: Tensor, /) -> Tensor:
     name="isclose",
     takes="floating",
     gives="bool",
-    broadcasts=True,
+    elementwise=True,
     differentiable=False,
     samples=[
         *two(),

@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 
-@function(takes="any", standard=True, x=lambda g, xp: xp.conj(g), samples=one())
+@function(elementwise=True, jvp="linear", takes="any", standard=True, x=lambda g, xp: xp.conj(g), samples=one())
 def conj(x: Tensor, /) -> Tensor:
     """Complex conjugate; real numbers as they are.
 
@@ -31,7 +31,15 @@ def conj(x: Tensor, /) -> Tensor:
     """
 
 
-@function(takes="numeric", gives="real", standard=True, x=lambda g, xp, x_dtype: xp.astype(g, x_dtype), samples=one())
+@function(
+    elementwise=True,
+    jvp="linear",
+    takes="numeric",
+    gives="real",
+    standard=True,
+    x=lambda g, xp, x_dtype: xp.astype(g, x_dtype),
+    samples=one(),
+)
 def real(x: Tensor, /) -> Tensor:
     """Real part.
 
@@ -47,7 +55,7 @@ def _imag_rule(g: Any, xp: Any, x_dtype: Any) -> Any:
     return g * -1j if is_complex(x_dtype) else xp.zeros_like(g)
 
 
-@function(takes="numeric", gives="real", standard=True, x=_imag_rule, samples=one())
+@function(elementwise=True, jvp="linear", takes="numeric", gives="real", standard=True, x=_imag_rule, samples=one())
 def imag(x: Tensor, /) -> Tensor:
     """Imaginary part; of real numbers 0.
 
@@ -66,7 +74,7 @@ def _angle_rule(g: Any, xp: Any, x: Any) -> Any:
     return xp.where(x == 0, 0, g * -1j / xp.where(x == 0, 1, x))
 
 
-@function(takes="floating", gives="real", x=_angle_rule, samples=one(0.5, 2.0))
+@function(elementwise=True, jvp="transposed", takes="floating", gives="real", x=_angle_rule, samples=one(0.5, 2.0))
 def angle(xp: XP, x: Tensor, /) -> Tensor:
     """Angle of a complex number in radians, from the positive real axis; its derivative at 0 is taken as 0.
 
@@ -79,7 +87,7 @@ def angle(xp: XP, x: Tensor, /) -> Tensor:
     return xp.atan2(xp.imag(x), xp.real(x))  # type: ignore[no-any-return]
 
 
-@function(takes="any", gives="bool", standard=True, differentiable=False, samples=one())
+@function(elementwise=True, takes="any", gives="bool", standard=True, differentiable=False, samples=one())
 def isreal(xp: XP, x: Tensor, /) -> Tensor:
     """Whether the imaginary part is 0, as that of a real number is.
 

@@ -31,7 +31,7 @@ INF: Final = math.inf
 # Exponentials ------------------------------------------------------------------------------------------------
 
 
-@function(takes="floating", standard=True, x=lambda g, out: g * out, samples=one())
+@function(elementwise=True, takes="floating", standard=True, x=lambda g, out: g * out, samples=one())
 def exp(x: Tensor, /) -> Tensor:
     """Exponential ``e ** x``.
 
@@ -43,7 +43,7 @@ def exp(x: Tensor, /) -> Tensor:
     """
 
 
-@function(takes="floating", standard=True, x=lambda g, out: g * (out * LN2), samples=one())
+@function(elementwise=True, takes="floating", standard=True, x=lambda g, out: g * (out * LN2), samples=one())
 def exp2(xp: XP, x: Tensor, /) -> Tensor:
     """Power of two, ``2 ** x``.
 
@@ -56,7 +56,7 @@ def exp2(xp: XP, x: Tensor, /) -> Tensor:
     return 2.0**x
 
 
-@function(takes="floating", standard=True, x=lambda g, out: g * (out + 1), samples=one())
+@function(elementwise=True, takes="floating", standard=True, x=lambda g, out: g * (out + 1), samples=one())
 def expm1(x: Tensor, /) -> Tensor:
     """Exponential minus one, ``e ** x - 1``, accurate near 0.
 
@@ -71,7 +71,7 @@ def expm1(x: Tensor, /) -> Tensor:
 # Logarithms --------------------------------------------------------------------------------------------------
 
 
-@function(takes="floating", standard=True, x=lambda g, x: g / x, samples=one(0.2, 3.0))
+@function(elementwise=True, takes="floating", standard=True, x=lambda g, x: g / x, samples=one(0.2, 3.0))
 def log(x: Tensor, /) -> Tensor:
     """Natural logarithm.
 
@@ -83,7 +83,7 @@ def log(x: Tensor, /) -> Tensor:
     """
 
 
-@function(takes="floating", standard=True, x=lambda g, x: g / (1 + x), samples=one(-0.5, 3.0))
+@function(elementwise=True, takes="floating", standard=True, x=lambda g, x: g / (1 + x), samples=one(-0.5, 3.0))
 def log1p(x: Tensor, /) -> Tensor:
     """Natural logarithm of ``1 + x``, accurate near 0.
 
@@ -95,7 +95,7 @@ def log1p(x: Tensor, /) -> Tensor:
     """
 
 
-@function(takes="floating", standard=True, x=lambda g, x: g / (x * LN2), samples=one(0.2, 3.0))
+@function(elementwise=True, takes="floating", standard=True, x=lambda g, x: g / (x * LN2), samples=one(0.2, 3.0))
 def log2(x: Tensor, /) -> Tensor:
     """Logarithm to base 2.
 
@@ -107,7 +107,7 @@ def log2(x: Tensor, /) -> Tensor:
     """
 
 
-@function(takes="floating", standard=True, x=lambda g, x: g / (x * LN10), samples=one(0.2, 3.0))
+@function(elementwise=True, takes="floating", standard=True, x=lambda g, x: g / (x * LN10), samples=one(0.2, 3.0))
 def log10(x: Tensor, /) -> Tensor:
     """Logarithm to base 10.
 
@@ -119,7 +119,9 @@ def log10(x: Tensor, /) -> Tensor:
     """
 
 
-@function(name="_logistic", takes="real floating", x=lambda g, out: g * (out * (1 - out)), samples=one())
+@function(
+    elementwise=True, name="_logistic", takes="real floating", x=lambda g, out: g * (out * (1 - out)), samples=one()
+)
 def _logistic(xp: XP, x: Tensor, /) -> Tensor:
     """Logistic function ``1 / (1 + exp(-x))``: how much of a sum of exponentials is the one that is ``exp(x)`` times
     the other.
@@ -145,7 +147,7 @@ _LIMITS: Final = Sample([INF, -INF, -INF, 0.0], [1.0, 1.0, -INF, -INF], name="in
 
 @function(
     takes="real floating",
-    broadcasts=True,
+    elementwise=True,
     standard=True,
     x1=_logaddexp_rule,
     x2=lambda g, xp, x1, x2: _logaddexp_rule(g, xp, x2, x1),
@@ -166,7 +168,7 @@ def logaddexp(x1: Operand, x2: Operand, /) -> Tensor:
 
 @function(
     takes="real floating",
-    broadcasts=True,
+    elementwise=True,
     standard=True,
     x1=_logaddexp2_rule,
     x2=lambda g, xp, x1, x2: _logaddexp2_rule(g, xp, x2, x1),
@@ -203,7 +205,7 @@ def _xlogy_argument(g: Any, xp: Any, x1: Any, x2: Any) -> Any:
 
 @function(
     takes="real floating",
-    broadcasts=True,
+    elementwise=True,
     x1=_xlogy_factor,
     x2=_xlogy_argument,
     samples=[*two(0.5, 2.0), Sample([0.0, 0.0, 0.0], [0.0, 2.0, math.nan], name="nothing times", grad=False)],

@@ -70,6 +70,7 @@ def _reach(xp: Any, alpha: Any, x: Any, low: Any) -> Any:
 
 @function(
     name="random.gamma_slope",
+    elementwise=True,
     takes="real floating",
     wide=True,
     samples=[
@@ -116,6 +117,7 @@ def gamma_slope(xp: XP, alpha: Tensor, log_x: Tensor, /) -> Tensor:
 
 @function(
     name="random.log_gamma",
+    elementwise=True,
     takes="real floating",
     alpha=lambda g, xp, alpha, out: g * xp.random.gamma_slope(alpha, out),
     samples=[

@@ -25,7 +25,7 @@ def _zero(g: Any, xp: Any) -> Any:
     return xp.zeros_like(g)
 
 
-@function(takes="real", standard=True, x=_zero, samples=one())
+@function(elementwise=True, takes="real", standard=True, x=_zero, samples=one())
 def ceil(x: Tensor, /) -> Tensor:
     """Smallest integer that is not less. Its derivative is 0.
 
@@ -37,7 +37,7 @@ def ceil(x: Tensor, /) -> Tensor:
     """
 
 
-@function(takes="real", standard=True, x=_zero, samples=one())
+@function(elementwise=True, takes="real", standard=True, x=_zero, samples=one())
 def floor(x: Tensor, /) -> Tensor:
     """Largest integer that is not greater. Its derivative is 0.
 
@@ -49,7 +49,7 @@ def floor(x: Tensor, /) -> Tensor:
     """
 
 
-@function(takes="real", standard=True, x=_zero, samples=one())
+@function(elementwise=True, takes="real", standard=True, x=_zero, samples=one())
 def trunc(x: Tensor, /) -> Tensor:
     """Nearest integer towards zero. Its derivative is 0.
 
@@ -61,7 +61,7 @@ def trunc(x: Tensor, /) -> Tensor:
     """
 
 
-@function(name="round", takes="numeric", standard=True, x=_zero, samples=one())
+@function(elementwise=True, name="round", takes="numeric", standard=True, x=_zero, samples=one())
 def _rounded(x: Tensor, /) -> Tensor:
     """Nearest integer, of two the even one; see `polyad.round`."""
 
@@ -108,7 +108,7 @@ def round_(x: Tensor, /, *, decimals: int = 0) -> Tensor:
     return _rounded(x * scale) / scale if places > 0 else _rounded(x / scale) * scale
 
 
-@function(takes="real floating", x=lambda g: g, samples=one())
+@function(elementwise=True, takes="real floating", x=lambda g: g, samples=one())
 def frac(xp: XP, x: Tensor, /) -> Tensor:
     """What is behind the point, with the sign of ``x``: ``x - trunc(x)``.
 

@@ -32,7 +32,7 @@ def _differs(g: Any, x1: Any, x2: Any, xp: Any, larger: bool) -> Any:
 
 @function(
     takes="real",
-    broadcasts=True,
+    elementwise=True,
     standard=True,
     x1=lambda g, x1, x2, xp: _differs(g, x1, x2, xp, True),
     x2=lambda g, x1, x2, xp: _differs(g, x2, x1, xp, True),
@@ -51,7 +51,7 @@ def maximum(x1: Operand, x2: Operand, /) -> Tensor:
 
 @function(
     takes="real",
-    broadcasts=True,
+    elementwise=True,
     standard=True,
     x1=lambda g, x1, x2, xp: _differs(g, x1, x2, xp, False),
     x2=lambda g, x1, x2, xp: _differs(g, x2, x1, xp, False),
@@ -74,7 +74,7 @@ _WITH_NAN: Final = Sample([1.0, _NAN, _NAN], [_NAN, 2.0, _NAN], name="NaN", grad
 
 @function(
     takes="real",
-    broadcasts=True,
+    elementwise=True,
     standard=True,
     x1=lambda g, xp, x1, x2: xp.where((x1 >= x2) | (x2 != x2), g, 0),
     x2=lambda g, xp, x1, x2: xp.where((x1 >= x2) | (x2 != x2), 0, g),
@@ -94,7 +94,7 @@ def fmax(xp: XP, x1: Operand, x2: Operand, /) -> Tensor:
 
 @function(
     takes="real",
-    broadcasts=True,
+    elementwise=True,
     standard=True,
     x1=lambda g, xp, x1, x2: xp.where((x1 <= x2) | (x2 != x2), g, 0),
     x2=lambda g, xp, x1, x2: xp.where((x1 <= x2) | (x2 != x2), 0, g),
@@ -128,7 +128,7 @@ def _clip(xp: XP, x: Any, min: Any = None, max: Any = None, /) -> Any:
 _clip_function = function(
     name="clip",
     takes="real",
-    broadcasts=True,
+    elementwise=True,
     x=_inside,
     min=lambda g, xp, x, min: xp.where(x < min, g, 0),
     max=lambda g, xp, x, max: xp.where(x > max, g, 0),
@@ -179,7 +179,7 @@ def clip(x: Tensor, /, min: Operand | None = None, max: Operand | None = None) -
 @function(
     takes="any",
     promotes=(1, 2),
-    broadcasts=True,
+    elementwise=True,
     standard=True,
     x1=lambda g, xp, condition: xp.where(condition, g, 0),
     x2=lambda g, xp, condition: xp.where(condition, 0, g),
@@ -204,7 +204,7 @@ def where(condition: Tensor, x1: Operand, x2: Operand, /) -> Tensor:
 @function(
     takes="any",
     promotes=(0, 2),
-    broadcasts=True,
+    elementwise=True,
     x=lambda g, xp, mask: xp.where(mask, 0, g),
     value=lambda g, xp, mask: xp.where(mask, g, 0),
     samples=[
@@ -238,6 +238,7 @@ def _kept(g: Any, xp: Any, x: Any) -> Any:
 
 
 @function(
+    elementwise=True,
     takes="numeric",
     x=_kept,
     samples=[

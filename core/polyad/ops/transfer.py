@@ -38,6 +38,7 @@ def _cast_back(g: Any, xp: Any, x_dtype: Any) -> Any:
 
 @function(
     name="astype",
+    elementwise=True,
     gives="given",
     standard=True,
     x=_cast_back,
@@ -99,7 +100,7 @@ def astype(x: Tensor, /, dtype: DTypeLike, *, copy: bool = True, device: Device 
 _astype.function.call = astype
 
 
-@function(name="clone", x=lambda g: g, samples=[Sample((2, 3)), Sample(())])
+@function(elementwise=True, name="clone", x=lambda g: g, samples=[Sample((2, 3)), Sample(())])
 def clone(xp: XP, x: Tensor, /) -> Tensor:
     """Copy with memory of its own. Keeps the graph.
 
@@ -294,7 +295,7 @@ def cpu(x: Tensor) -> Tensor:
 
 @function(
     name="copy",
-    broadcasts=True,
+    elementwise=True,
     promotes=(0, 1),
     x1=lambda g, xp: xp.zeros_like(g),
     x2=lambda g: g,

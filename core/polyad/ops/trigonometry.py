@@ -34,7 +34,7 @@ __all__ = [
 # Trigonometric -----------------------------------------------------------------------------------------------
 
 
-@function(takes="floating", standard=True, x=lambda g, xp, x: g * xp.cos(x), samples=one())
+@function(elementwise=True, takes="floating", standard=True, x=lambda g, xp, x: g * xp.cos(x), samples=one())
 def sin(x: Tensor, /) -> Tensor:
     """Sine of an angle in radians.
 
@@ -46,7 +46,7 @@ def sin(x: Tensor, /) -> Tensor:
     """
 
 
-@function(takes="floating", standard=True, x=lambda g, xp, x: -g * xp.sin(x), samples=one())
+@function(elementwise=True, takes="floating", standard=True, x=lambda g, xp, x: -g * xp.sin(x), samples=one())
 def cos(x: Tensor, /) -> Tensor:
     """Cosine of an angle in radians.
 
@@ -58,7 +58,9 @@ def cos(x: Tensor, /) -> Tensor:
     """
 
 
-@function(takes="floating", standard=True, x=lambda g, out: g + g * (out * out), samples=one(-1.2, 1.2))
+@function(
+    elementwise=True, takes="floating", standard=True, x=lambda g, out: g + g * (out * out), samples=one(-1.2, 1.2)
+)
 def tan(x: Tensor, /) -> Tensor:
     """Tangent of an angle in radians.
 
@@ -70,7 +72,13 @@ def tan(x: Tensor, /) -> Tensor:
     """
 
 
-@function(takes="floating", standard=True, x=lambda g, xp, x: g / xp.sqrt((1 - x) * (1 + x)), samples=one(-0.9, 0.9))
+@function(
+    elementwise=True,
+    takes="floating",
+    standard=True,
+    x=lambda g, xp, x: g / xp.sqrt((1 - x) * (1 + x)),
+    samples=one(-0.9, 0.9),
+)
 def asin(x: Tensor, /) -> Tensor:
     """Inverse sine, in radians from -pi/2 to pi/2; NaN for real numbers outside of [-1, 1].
 
@@ -82,7 +90,13 @@ def asin(x: Tensor, /) -> Tensor:
     """
 
 
-@function(takes="floating", standard=True, x=lambda g, xp, x: -g / xp.sqrt((1 - x) * (1 + x)), samples=one(-0.9, 0.9))
+@function(
+    elementwise=True,
+    takes="floating",
+    standard=True,
+    x=lambda g, xp, x: -g / xp.sqrt((1 - x) * (1 + x)),
+    samples=one(-0.9, 0.9),
+)
 def acos(x: Tensor, /) -> Tensor:
     """Inverse cosine, in radians from 0 to pi; NaN for real numbers outside of [-1, 1].
 
@@ -94,7 +108,7 @@ def acos(x: Tensor, /) -> Tensor:
     """
 
 
-@function(takes="floating", standard=True, x=lambda g, x: g / (1 + x * x), samples=one(-0.9, 0.9))
+@function(elementwise=True, takes="floating", standard=True, x=lambda g, x: g / (1 + x * x), samples=one(-0.9, 0.9))
 def atan(x: Tensor, /) -> Tensor:
     """Inverse tangent, in radians from -pi/2 to pi/2.
 
@@ -114,7 +128,7 @@ def _leg(g: Any, xp: Any, leg: Any, x1: Any, x2: Any) -> Any:
 
 @function(
     takes="real floating",
-    broadcasts=True,
+    elementwise=True,
     standard=True,
     x1=lambda g, xp, x1, x2: _leg(g, xp, x2, x1, x2),
     x2=lambda g, xp, x1, x2: _leg(-g, xp, x1, x1, x2),
@@ -144,6 +158,7 @@ def _sinc_rule(g: Any, xp: Any, x: Any) -> Any:
 
 
 @function(
+    elementwise=True,
     takes="floating",
     standard=True,
     x=_sinc_rule,
@@ -165,7 +180,7 @@ def sinc(xp: XP, x: Tensor, /) -> Tensor:
 # Hyperbolic --------------------------------------------------------------------------------------------------
 
 
-@function(takes="floating", standard=True, x=lambda g, xp, x: g * xp.cosh(x), samples=one())
+@function(elementwise=True, takes="floating", standard=True, x=lambda g, xp, x: g * xp.cosh(x), samples=one())
 def sinh(x: Tensor, /) -> Tensor:
     """Hyperbolic sine.
 
@@ -177,7 +192,7 @@ def sinh(x: Tensor, /) -> Tensor:
     """
 
 
-@function(takes="floating", standard=True, x=lambda g, xp, x: g * xp.sinh(x), samples=one())
+@function(elementwise=True, takes="floating", standard=True, x=lambda g, xp, x: g * xp.sinh(x), samples=one())
 def cosh(x: Tensor, /) -> Tensor:
     """Hyperbolic cosine.
 
@@ -190,7 +205,7 @@ def cosh(x: Tensor, /) -> Tensor:
 
 
 # The rule is g - g * out**2, in this order so that NumPy goes on in the memory of the product
-@function(takes="floating", standard=True, x=lambda g, out: -(g * (out * out)) + g, samples=one())
+@function(elementwise=True, takes="floating", standard=True, x=lambda g, out: -(g * (out * out)) + g, samples=one())
 def tanh(x: Tensor, /) -> Tensor:
     """Hyperbolic tangent.
 
@@ -202,7 +217,9 @@ def tanh(x: Tensor, /) -> Tensor:
     """
 
 
-@function(takes="floating", standard=True, x=lambda g, xp, x: g / xp.sqrt(1 + x * x), samples=one(-0.9, 0.9))
+@function(
+    elementwise=True, takes="floating", standard=True, x=lambda g, xp, x: g / xp.sqrt(1 + x * x), samples=one(-0.9, 0.9)
+)
 def asinh(x: Tensor, /) -> Tensor:
     """Inverse hyperbolic sine.
 
@@ -220,7 +237,7 @@ def _acosh_rule(g: Any, xp: Any, x: Any) -> Any:
     return g / xp.sqrt((x - 1) * (x + 1))
 
 
-@function(takes="floating", standard=True, x=_acosh_rule, samples=one(1.2, 3.0))
+@function(elementwise=True, takes="floating", standard=True, x=_acosh_rule, samples=one(1.2, 3.0))
 def acosh(x: Tensor, /) -> Tensor:
     """Inverse hyperbolic cosine; NaN for real numbers below 1.
 
@@ -232,7 +249,9 @@ def acosh(x: Tensor, /) -> Tensor:
     """
 
 
-@function(takes="floating", standard=True, x=lambda g, x: g / ((1 - x) * (1 + x)), samples=one(-0.9, 0.9))
+@function(
+    elementwise=True, takes="floating", standard=True, x=lambda g, x: g / ((1 - x) * (1 + x)), samples=one(-0.9, 0.9)
+)
 def atanh(x: Tensor, /) -> Tensor:
     """Inverse hyperbolic tangent; NaN for real numbers outside of [-1, 1].
 
@@ -249,7 +268,7 @@ def atanh(x: Tensor, /) -> Tensor:
 _DEGREE: Final = math.pi / 180
 
 
-@function(takes="real floating", standard=True, x=lambda g: g * _DEGREE, samples=one())
+@function(elementwise=True, takes="real floating", standard=True, x=lambda g: g * _DEGREE, samples=one())
 def deg2rad(xp: XP, x: Tensor, /) -> Tensor:
     """Degrees as radians.
 
@@ -262,7 +281,7 @@ def deg2rad(xp: XP, x: Tensor, /) -> Tensor:
     return x * _DEGREE
 
 
-@function(takes="real floating", standard=True, x=lambda g: g / _DEGREE, samples=one())
+@function(elementwise=True, takes="real floating", standard=True, x=lambda g: g / _DEGREE, samples=one())
 def rad2deg(xp: XP, x: Tensor, /) -> Tensor:
     """Radians as degrees.
 

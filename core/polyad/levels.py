@@ -1,0 +1,325 @@
+"""Backends wrapped round backends: tensors whose arrays hold tensors of the device below.
+
+A transform in progress, such as `vmap`, is a `Level`. Around each device whose tensors it meets it puts a
+`WrappedDevice`: a device like any other to everything above, whose arrays are `WrappedArray` objects. Their kernels
+compute with the tensors inside, which are recorded, or wrapped again, by the level below. So autograd knows nothing of
+levels, and levels nothing of autograd; they compose by nesting.
+
+Levels in progress are a stack. What a transform is given is lifted through all of them first, so a tensor's levels are
+always the lowest ones of the stack, and two tensors meet at the deeper one's (`meet`, `lift`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ClassVar, Final
+
+from .backend import Backend, Device
+from .dtypes import BY_NAME, DType
+from .errors import TransformError
+from .function import XP, Function
+from .graph import guard
+from .kernels import Kernel, KernelTable, Namespace
+from .tensor import Tensor, wrap
+from .views import raw
+
+__all__ = ["Level", "WrappedArray", "WrappedBackend", "WrappedDevice", "active", "entered", "lift", "lifted", "meet"]
+
+
+class WrappedArray:
+    """An array of a wrapped device: what it holds are tensors of the device below.
+
+    Rules compute on it as on any array: its operators are the device's kernels.
+
+    Attributes
+    ----------
+    device : WrappedDevice
+    shape : tuple of int
+        As users of the level see it.
+    dtype : DType
+    """
+
+    __slots__ = ("device", "shape", "dtype")
+    device: WrappedDevice
+    shape: tuple[int, ...]
+    dtype: DType
+
+    @property
+    def ndim(self) -> int:
+        """The number of its dimensions."""
+        return len(self.shape)
+
+    @property
+    def mT(self) -> Any:  # noqa: N802 - the standard's name
+        """Its matrices transposed."""
+        return raw(wrap(self, self.device).mT)
+
+
+def _operator(name: str) -> Any:
+    def operate(self: WrappedArray, *operands: Any) -> Any:
+        result = getattr(Tensor, name)(wrap(self, self.device), *map(_as_tensor, operands))
+        return raw(result) if isinstance(result, Tensor) else result
+
+    operate.__name__ = operate.__qualname__ = name
+    return operate
+
+
+def _as_tensor(x: Any) -> Any:
+    if isinstance(x, (tuple, list)):  # a key, or arrays
+        return type(x)(map(_as_tensor, x)) if type(x) in (tuple, list) else x
+    return wrap(x, x.device) if isinstance(x, WrappedArray) else x
+
+
+for _name in (
+    *("neg", "pos", "abs", "invert", "getitem"),
+    *("eq", "ne", "lt", "le", "gt", "ge"),
+    *(f"{r}{name}" for r in ("", "r") for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")),
+    *(f"{r}{name}" for r in ("", "r") for name in ("and", "or", "xor", "lshift", "rshift")),
+):
+    setattr(WrappedArray, f"__{_name}__", _operator(f"__{_name}__"))
+WrappedArray.__hash__ = object.__hash__  # type: ignore[method-assign]
+
+
+class Level:
+    """One transform in progress.
+
+    Attributes
+    ----------
+    ended : bool
+        Whether the transform is over, so that tensors of it can be used no more.
+    """
+
+    backend: ClassVar[type[WrappedBackend]]
+    """The class of the backends that it wraps round others."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._devices: dict[Device, WrappedDevice] = {}
+
+    def device(self, inner: Device) -> WrappedDevice:
+        """Give the device of this level round another."""
+        found = self._devices.get(inner)
+        if found is None:
+            found = self._devices[inner] = WrappedDevice(self.backend.round(inner.backend), inner, self)
+        return found
+
+    def constant(self, tensor: Tensor, device: WrappedDevice) -> WrappedArray:
+        """Give the array of this level that stands for a tensor which the transform does not vary."""
+        raise NotImplementedError
+
+
+class WrappedDevice(Device):
+    """A device of one level, round a device of the level below or of a library.
+
+    Attributes
+    ----------
+    inner : Device
+    level : Level
+    depth : int
+        How many levels there are down to a library's device.
+    """
+
+    __slots__ = ("inner", "level", "depth")
+    inner: Device
+    level: Level
+    depth: int
+
+    def __init__(self, backend: WrappedBackend, inner: Device, level: Level) -> None:
+        self.backend, self.type, self.index, self.handle = backend, inner.type, inner.index, None
+        self.inner, self.level, self.depth = inner, level, inner.depth + 1
+        self.kernels = KernelTable(self)
+        self.xp = self.plain = Namespace(self, self._function)
+        self.array, self.asarray = backend.array, backend.normalize
+        self.pull = self.add_into = None
+        self.native, self.dtypes, self.accepted, self.weak = backend.types
+        self._ones = {}
+
+    def _function(self, function: Function) -> Any:
+        """Give a function as bodies and rules call it: as a user would, since they leave out what has a default."""
+        if not function.inputs:
+            return self.kernels[function]
+
+        def call(*args: Any, **params: Any) -> Any:
+            result = function.call(*map(_as_tensor, args), **params)
+            return tuple(map(raw, result)) if isinstance(result, tuple) else raw(result)
+
+        return call
+
+    @property
+    def where(self) -> str:
+        """Transform, backend and place in words, for messages."""
+        return f"{self.backend.name}, device '{self}'"
+
+
+class _Types(XP):
+    """The library of a wrapped backend: types by their names, and no functions that are not polyad's."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return BY_NAME[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+class WrappedBackend(Backend):
+    """A backend whose arrays hold tensors of another. Arrays are never written: a write makes a new one.
+
+    Attributes
+    ----------
+    inner : Backend
+    transform : str
+        The name of what wraps, for messages.
+    """
+
+    transform: ClassVar[str]
+    xp = _Types()
+    _made: ClassVar[dict[tuple[type, Backend], Any]] = {}
+
+    @classmethod
+    def round(cls, inner: Backend) -> WrappedBackend:
+        """Give the backend of this class round another; there is one."""
+        key = cls, inner
+        if key not in cls._made:
+            cls._made[key] = cls(inner)
+        return cls._made[key]  # type: ignore[no-any-return]
+
+    def __init__(self, inner: Backend) -> None:
+        self.inner = inner
+        self.name = f"{self.transform} of {inner.name}"  # type: ignore[misc]
+        native = {d: d for d in inner.dtypes}
+        self.__dict__.update(dtypes=native, devices=())
+        like = Device(self, "cpu")
+        self.types = native, native, like.accepted, like.weak
+
+    def resolve(self, function: Function, device: Device) -> Kernel:
+        """Make a kernel of a function: it computes with the tensors inside."""
+        assert isinstance(device, WrappedDevice)
+        if not function.inputs:
+            return self.creation(function, device)
+        return self.kernel(function, device)
+
+    def creation(self, function: Function, device: WrappedDevice) -> Kernel:
+        """Make the kernel of a function of no arrays: its result is the same for all that the transform varies."""
+        inner = device.inner
+
+        def create(*like: Any, **params: Any) -> Any:
+            if params.get("dtype") is not None:
+                params["dtype"] = inner.dtype(params["dtype"])
+            made = inner.kernels[function](*[raw(self.example(x)) for x in like], **params)
+            return device.level.constant(wrap(inner.asarray(made), inner), device)
+
+        return create
+
+    def kernel(self, function: Function, device: WrappedDevice) -> Kernel:
+        """Make the kernel of a function of arrays."""
+        raise NotImplementedError
+
+    def example(self, array: Any) -> Tensor:
+        """Give a tensor of the device below of an array's own shape and type."""
+        raise NotImplementedError
+
+    # Arrays ---------------------------------------------------------------------------------------------
+
+    def from_flat(self, values: Sequence[Any], shape: tuple[int, ...], dtype: Any, device: Device) -> Any:
+        """Make an array of numbers."""
+        assert isinstance(device, WrappedDevice)
+        inner = device.inner
+        data = inner.backend.from_flat(values, shape, inner.dtype(dtype), inner)
+        return device.level.constant(wrap(inner.asarray(data), inner), device)
+
+    def from_host(self, array: Any, device: Device, *, copy: bool) -> Any:
+        """Bring a NumPy array below."""
+        assert isinstance(device, WrappedDevice)
+        inner = device.inner
+        data = inner.backend.from_host(array, inner, copy=copy)
+        return device.level.constant(wrap(inner.asarray(data), inner), device)
+
+    def copy(self, array: Any) -> Any:
+        """Give the array: nobody can write to it."""
+        return array
+
+    def generator(self, device: Device) -> Any:
+        """Refuse: random numbers are drawn below."""
+        raise TransformError(f"{self.transform}: random numbers are drawn on x.device of the level below")
+
+    def device_for(self, spec: str) -> Device:
+        """Give the inner backend's device of a name."""
+        return self.inner.device_for(spec)
+
+    def describe(self) -> dict[str, str]:
+        """What is wrapped, for messages."""
+        return {"transform": self.transform, "of": self.inner.name}
+
+
+# The levels in progress -------------------------------------------------------------------------------------
+
+_active: ContextVar[tuple[Level, ...]] = ContextVar("polyad_levels", default=())
+active: Final = _active.get
+"""``active()``: the levels in progress, the outermost first."""
+
+
+@contextmanager
+def entered(level: Level) -> Iterator[None]:
+    """A block in which a level is the innermost in progress; it is ended afterwards."""
+    token = _active.set((*_active.get(), level))
+    try:
+        yield
+    finally:
+        level.ended = True
+        _active.reset(token)
+
+
+def meet(a: Device, b: Device) -> Device | None:
+    """Give the device at which tensors of two devices meet: the deeper, if it is wrapped round the other."""
+    deep, shallow = (a, b) if a.depth >= b.depth else (b, a)
+    found: Any = deep
+    while found.depth > shallow.depth:
+        found = found.inner
+    return deep if found is shallow else None
+
+
+def lift(tensor: Tensor, device: Device) -> Tensor:
+    """Give a tensor of a level below as one of ``device`` that the levels between do not vary.
+
+    Writes to it are noticed there: it has the tensor's version.
+    """
+    if tensor._device is device:
+        return tensor
+    assert isinstance(device, WrappedDevice)
+    below = lift(tensor, device.inner)
+    out = wrap(device.level.constant(below, device), device)
+    out._writes = guard(below)[0]
+    return out
+
+
+def lifted(tensor: Tensor) -> Tensor:
+    """Lift a tensor through all levels in progress.
+
+    Raises
+    ------
+    TransformError
+        If it is of a level that is not among them.
+    """
+    device = tensor._device
+    levels = active()
+    found: Any = device
+    chain: list[Level] = []
+    while found.depth:
+        chain.append(found.level)
+        found = found.inner
+    if tuple(reversed(chain)) != levels[: len(chain)]:
+        raise TransformError(stray(device))
+    for level in levels[device.depth :]:
+        wrapped = level.device(tensor._device)
+        tensor = wrap(level.constant(tensor, wrapped), wrapped)
+    return tensor
+
+
+def stray(device: Device) -> str:
+    """Say that a tensor is of a transform that is over, or of another thread's."""
+    return (
+        f"a tensor of {device.where} is used outside the function that was transformed, where it has no meaning; "
+        f"return it from the function, and use what the transform gives back"
+    )
