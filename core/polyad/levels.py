@@ -52,7 +52,7 @@ class WrappedArray:
         return len(self.shape)
 
     @property
-    def mT(self) -> Any:  # noqa: N802 - the standard's name
+    def mT(self) -> Any:
         """Its matrices transposed."""
         return raw(wrap(self, self.device).mT)
 

@@ -39,8 +39,16 @@ __all__ = [
 ]
 
 
+_LATE = ("functional",)
+"""Modules that build on what stands below this package, and are loaded when first asked for."""
+
+
 def __getattr__(name: str) -> Any:
-    """Give the checks of `polyad.testing` under PyTorch's names, loaded when first asked for."""
+    """Give what is loaded when first asked for: modules, and the checks of `polyad.testing` under PyTorch's names."""
+    if name in _LATE:
+        import importlib
+
+        return importlib.import_module(f"{__name__}.{name}")
     if name in ("gradcheck", "gradgradcheck"):
         from .. import testing
 
