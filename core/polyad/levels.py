@@ -284,10 +284,17 @@ def lift(tensor: Tensor, device: Device) -> Tensor:
     """Give a tensor of a level below as one of ``device`` that the levels between do not vary.
 
     Writes to it are noticed there: it has the tensor's version.
+
+    Raises
+    ------
+    TransformError
+        If the transform of ``device`` is over.
     """
     if tensor._device is device:
         return tensor
     assert isinstance(device, WrappedDevice)
+    if device.level.ended:
+        raise TransformError(stray(device))
     below = lift(tensor, device.inner)
     out = wrap(device.level.constant(below, device), device)
     out._writes = guard(below)[0]
