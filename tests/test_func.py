@@ -479,7 +479,11 @@ def test_bad_input(backend: Backend, name: str) -> None:
 def test_a_tensor_that_leaves_its_transform(backend: Backend) -> None:
     kept: list[Any] = []
     func.vmap(lambda x: kept.append(x) or x * 2)(tensor(X))
-    for use in (lambda: kept[0] + tensor(X), lambda: func.grad(f)(kept[0]), lambda: func.vmap(ad.sin)(kept[0])):
+    for use in (
+        lambda: kept[0] + tensor(X),
+        lambda: func.grad(f)(kept[0]),
+        lambda: func.vmap(lambda y: y * kept[0])(tensor(X)),
+    ):
         with pytest.raises((TransformError, ad.errors.DeviceError), match="vmap of .*function that was transformed"):
             use()
 

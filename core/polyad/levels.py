@@ -272,12 +272,23 @@ def entered(level: Level) -> Iterator[None]:
 
 
 def meet(a: Device, b: Device) -> Device | None:
-    """Give the device at which tensors of two devices meet: the deeper, if it is wrapped round the other."""
+    """Give the device at which tensors of two devices meet: the deeper, if it is wrapped round the other.
+
+    Raises
+    ------
+    TransformError
+        If they do not, because a transform is over.
+    """
     deep, shallow = (a, b) if a.depth >= b.depth else (b, a)
     found: Any = deep
     while found.depth > shallow.depth:
         found = found.inner
-    return deep if found is shallow else None
+    if found is shallow:
+        return deep
+    for device in (a, b):
+        if isinstance(device, WrappedDevice) and device.level.ended:
+            raise TransformError(stray(device))
+    return None
 
 
 def lift(tensor: Tensor, device: Device) -> Tensor:
