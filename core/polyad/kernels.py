@@ -65,7 +65,7 @@ class KernelTable(dict[Function, Kernel]):
 
 
 class KernelWatch:
-    """What makes over every kernel, and every compiled set of rules, while it is on; see `watching_kernels`."""
+    """What makes over all that computes on arrays of a device, while it is on; see `watching_kernels`."""
 
     def kernel(self, function: Function, device: Device, kernel: Kernel) -> Kernel:
         """Give what is to be called in place of a function's kernel."""
@@ -74,6 +74,14 @@ class KernelWatch:
     def pull(self, device: Device, pull: Callable[..., Any]) -> Callable[..., Any] | None:
         """Give what is to be called in place of `Backend.pull`; None to have rules run one by one."""
         return pull
+
+    def inplace(self, name: str, device: Device, kernel: Kernel) -> Kernel:
+        """Give what is to be called in place of a kernel that writes into its first array, `Backend.inplace`."""
+        return kernel
+
+    def add_into(self, device: Device, add_into: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        """Give what is to be called in place of `Backend.add_into`."""
+        return add_into
 
 
 _watches: list[KernelWatch] = []
@@ -104,12 +112,15 @@ def _switch(watches: list[KernelWatch]) -> None:
             if not watches:
                 table.update(table.unwatched)
                 table.unwatched = {}
-            device = table.device
+            device, backend = table.device, table.device.backend
             device.xp.forget()
-            pull: Any = device.backend.pull
+            pull: Any = backend.pull
+            inplace, add_into = backend.inplace, backend.add_into
             for watch in watches:
                 pull = None if pull is None else watch.pull(device, pull)
-            device.pull = pull
+                inplace = {name: watch.inplace(name, device, kernel) for name, kernel in inplace.items()}
+                add_into = None if add_into is None else watch.add_into(device, add_into)
+            device.pull, device.inplace, device.add_into = pull, inplace, add_into
 
 
 class Namespace(XP):

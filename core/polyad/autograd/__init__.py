@@ -34,13 +34,18 @@ __all__ = [
     "is_anomaly_enabled",
     "is_grad_enabled",
     "no_grad",
+    "profiler",
     "set_detect_anomaly",
     "set_grad_enabled",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Give the checks of `polyad.testing` under PyTorch's names, loaded when first asked for."""
+    """Give what is loaded when first asked for: instruments, and PyTorch's names of the checks in `polyad.testing`."""
+    if name == "profiler":
+        import importlib
+
+        return importlib.import_module(f"{__name__}.{name}")
     if name in ("gradcheck", "gradgradcheck"):
         from .. import testing
 
