@@ -197,7 +197,7 @@ class CuPyBackend(Backend):
 
     def memory_of(self, array: Any) -> Any:
         """What the array is a view of, in the end."""
-        while array.base is not None:
+        while isinstance(array.base, self.array):
             array = array.base
         return array
 

@@ -44,6 +44,7 @@ class JAXBackend(Backend):
     """Arrays of `jax.Array`, on the devices that JAX finds."""
 
     name: ClassVar[str] = "jax"
+    compiles: ClassVar[bool] = True
     xp = jnp
     array_types = (jax.Array,)
     dtypes = NATIVE

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from .dtypes import BY_NAME, CATEGORIES, DType, as_dtype
 from .errors import BackendError, DeviceError, DTypeError
 from .function import FUNCTIONS, Function
-from .kernels import Kernel, KernelTable, Namespace, numbers_as_arrays, standard, widened
+from .kernels import Kernel, KernelTable, Namespace, as_it_is, numbers_as_arrays, standard, widened
 
 __all__ = ["Backend", "Device", "HostSource", "Kernel", "Stopwatch"]
 
@@ -43,7 +43,7 @@ class Device:
 
     __slots__ = (
         *("backend", "type", "index", "handle", "kernels", "xp", "plain", "array", "asarray", "add_into"),
-        *("inplace", "pull", "native", "dtypes", "accepted", "weak", "_ones", "__weakref__"),
+        *("inplace", "watched_source", "pull", "native", "dtypes", "accepted", "weak", "_ones", "__weakref__"),
     )
 
     def __init__(self, backend: Backend, type: str, index: int | None = None, handle: Any = None) -> None:
@@ -51,10 +51,11 @@ class Device:
         # Read on every operation, so held here, one step away from a tensor:
         self.kernels = KernelTable(self)
         self.xp = Namespace(self, self.kernels.__getitem__)
-        self.plain = Namespace(self, lambda function: backend.resolve(function, self))
+        self.plain = Namespace(self, self.kernels.as_written)
         self.array = backend.array
         self.asarray = backend.normalize
         self.pull, self.add_into, self.inplace = backend.pull, backend.add_into, backend.inplace
+        self.watched_source: Callable[[Any, Device], Any] = as_it_is
         self.native: Mapping[DType, Any] = backend.dtypes
         self.dtypes: dict[Any, DType] = {native: d for d, native in backend.dtypes.items()}
         # The native types of each category of `Function.takes`
@@ -239,6 +240,8 @@ class Backend:
     calm : (ContextVar, value) or None
         For libraries that warn of infinities and NaN: a context variable, and its value under which they do not. The
         rules of a backward pass run under it.
+    compiles : bool
+        Whether `prepare` compiles kernels, bodies and all, so that what is inside runs once and then no more.
     refuses_indices : bool
         Whether it raises an IndexError for index arrays out of range, so that polyad need not look at them first.
 
@@ -253,6 +256,7 @@ class Backend:
     writable: ClassVar[bool] = False
     is_host: ClassVar[bool] = False
     calm: ClassVar[tuple[ContextVar[Any], Any] | None] = None
+    compiles: ClassVar[bool] = False
     refuses_indices: ClassVar[bool] = False
     strong: ClassVar[frozenset[DType]] = frozenset()
     xp: Any

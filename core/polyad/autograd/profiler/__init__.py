@@ -90,7 +90,7 @@ class profile:  # noqa: N801 - the name is PyTorch's
     >>> with ad.autograd.profiler.profile() as prof:
     ...     (x * x).sum().backward()
     >>> print(prof.key_averages().table(sort_by="self_cpu_memory_usage"))  # doctest: +ELLIPSIS
-     Name ...
+    Name ...
     >>> [(row.key, row.self_cpu_memory_usage) for row in prof.key_averages() if not row.is_backward]
     [('multiply', 4000), ('sum', 4)]
     """

@@ -127,7 +127,7 @@ class Averages(list[Average]):
     ...     y = ad.exp(ad.ones(2))
     >>> rows = prof.key_averages()
     >>> print(rows.table(sort_by="count", row_limit=1))  # doctest: +ELLIPSIS
-     Name   Pass      Self %  ...
+    Name ...
     """
 
     def __init__(self, rows: Iterable[Average], by: str, *, has_memory: bool, has_device_time: bool) -> None:
@@ -181,8 +181,8 @@ class Averages(list[Average]):
                 console.print(header)
             console.print(self._grid(rows, *widths))
             if len(rows) < len(self):
-                console.print(f" and {len(self) - len(rows)} more rows")
-            console.print(f" Self time total: {shown_time(self.self_cpu_time_total)}")
+                console.print(f"and {len(self) - len(rows)} more rows")
+            console.print(f"Self time total: {shown_time(self.self_cpu_time_total)}")
         return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
     def _chosen(self, sort_by: str | None, row_limit: int) -> list[Average]:

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from ... import views
 from ...backend import Device, Stopwatch
+from ...plugins import plugins
 from ...tensor import Tensor
 
 __all__ = ["NODE", "OPERATION", "RANGE", "Event", "Frame", "Memory", "arrays_in", "shapes_in"]
@@ -142,21 +143,22 @@ class Memory:
 
         Views of operands have none, nor has what was noted before.
         """
-        backend = device.backend
         total = 0
         theirs: set[int] | None = None
-        for array in _results_in(results, device):
+        for array in _results_in(results):
+            where = device if isinstance(array, device.array) else plugins.owner(array) or device  # or it was moved
+            backend = where.backend
             owner = backend.memory_of(array)
             key = id(owner)
             if key in self._alive or backend.is_traced(array):
                 continue
             if theirs is None:
-                theirs = {id(backend.memory_of(a)) for a in arrays_in(operands, device)}
+                theirs = {id(backend.memory_of(a)) for a in arrays_in(operands, where)}
             if key in theirs:
                 continue
-            found = _bytes_of(owner, device)
+            found = _bytes_of(owner, where)
             total += found
-            self._follow(owner, key, found, device)
+            self._follow(owner, key, found, where)
         return total
 
     def _follow(self, owner: Any, key: int, size: int, device: Device) -> None:
@@ -177,14 +179,14 @@ class Memory:
         self._alive.clear()
 
 
-def _results_in(results: Any, device: Device) -> Iterator[Any]:
+def _results_in(results: Any) -> Iterator[Any]:
     """Arrays, and a library's scalars, which stand for arrays without dimensions."""
     if isinstance(results, (tuple, list)):
         for r in results:
-            yield from _results_in(r, device)
+            yield from _results_in(r)
     elif isinstance(results, Tensor):
         yield views.raw(results)
-    elif hasattr(results, "shape") and getattr(results, "dtype", None) in device.dtypes:
+    elif hasattr(results, "shape") and hasattr(results, "dtype"):
         yield results
 
 

@@ -124,7 +124,8 @@ def _curves(log: Log) -> dict[Device, list[tuple[int, int]]]:
 # The curve of memory --------------------------------------------------------------------------------------------
 
 COLORS: Final = ("#0b6bcb", "#d1242f", "#1a7f37", "#8250df")
-INK, FAINT, SHADE = "#22272e", "#6e7781", "#eef1f4"
+SHADES: Final = ("#eef1f4", "#f8f3e9", "#edf4ee")
+INK, FAINT = "#22272e", "#6e7781"
 
 
 def write_memory_curve(path: Path_, events: Sequence[Event], log: Log) -> None:
@@ -184,9 +185,10 @@ def _draw_ranges(axes: Axes, events: Sequence[Event]) -> None:
     """Shade the outermost ranges that the program named, and write their names above."""
     outermost = [e for e in events if e.kind == RANGE and e.parent is None]
     total = max([e.end for e in outermost], default=1)
-    for i, event in enumerate(outermost):
-        if i % 2 == 0:
-            axes.axvspan(event.start / 1e6, event.end / 1e6, color=SHADE, lw=0, zorder=0)
+    names = list(dict.fromkeys(e.name for e in outermost))
+    for event in outermost:
+        shade = SHADES[names.index(event.name) % len(SHADES)]
+        axes.axvspan(event.start / 1e6, event.end / 1e6, color=shade, lw=0, zorder=0)
         if len(event.name) < 90 * (event.end - event.start) / total:  # there is room for it
             middle = (event.start + event.end) / 2e6
             axes.annotate(

@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from time import perf_counter_ns
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from ...backend import Device
 from ...function import Function
@@ -40,6 +40,8 @@ class Recorder(KernelWatch):
         Whether to follow what is allocated.
     """
 
+    sees_bodies: ClassVar[bool] = True
+
     def __init__(self, shapes: bool, stacks: bool, memory: bool) -> None:
         self.events: list[Event] = []
         self.memory = Memory() if memory else None
@@ -56,13 +58,9 @@ class Recorder(KernelWatch):
         """Give a kernel that is timed."""
         return self._timed(function.name, device, kernel)
 
-    def inplace(self, name: str, device: Device, kernel: Kernel) -> Kernel:
-        """Give a kernel that writes into its first array, and is timed."""
-        return self._timed(f"{name}_", device, kernel)
-
-    def add_into(self, device: Device, add_into: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        """Give what adds up gradients, timed: an addition, wherever its result is."""
-        return self._timed("add", device, add_into)
+    def call(self, name: str, device: Device, call: Kernel) -> Kernel:
+        """Give what is no function's kernel, timed."""
+        return self._timed(name, device, call)
 
     def pull(self, device: Device, pull: Callable[..., Any]) -> Callable[..., Any]:
         """Give the compiled rules of nodes, timed where `computing` does not see the nodes: in other threads."""
