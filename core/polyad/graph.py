@@ -324,7 +324,7 @@ def record(
     node.function, node.device, node.edges, node.hooks = function, device, edges, None
     node.seq = next_sequence()
     node.shapes = None
-    if function.broadcasts and len({v.shape for v in values if hasattr(v, "shape")}) != 1:
+    if function.broadcasts and len({v.shape for v in (*values, out) if hasattr(v, "shape")}) != 1:
         node.shapes = tuple(getattr(v, "shape", ()) for v in values)
     args: list[tuple[Any, ...] | None] = []
     guards: tuple[Any, ...] = ()

@@ -23,6 +23,7 @@ __all__ = [
     "KernelTable",
     "KernelWatch",
     "Namespace",
+    "devices_in_use",
     "lookup",
     "numbers_as_arrays",
     "standard",
@@ -123,6 +124,11 @@ def as_it_is(source: Any, device: Device) -> Any:
 _watches: list[KernelWatch] = []
 _tables: weakref.WeakValueDictionary[int, KernelTable] = weakref.WeakValueDictionary()
 _switching = threading.RLock()
+
+
+def devices_in_use() -> list[Device]:
+    """The devices on which a function has been called."""
+    return [table.device for table in list(_tables.values()) if table or table.unwatched]
 
 
 @contextmanager

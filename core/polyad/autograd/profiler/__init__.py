@@ -121,6 +121,7 @@ class profile:  # noqa: N801 - the name is PyTorch's
             )
         recorder = self._recorder = Recorder(self.record_shapes, self.with_stack, self.profile_memory)
         if self.enabled:
+            recorder.start()
             with ExitStack() as block:
                 block.enter_context(_running_as(recorder))
                 block.enter_context(watching_kernels(recorder))

@@ -26,6 +26,8 @@ class Average:
     ----------
     key : str
         What the events have in common: a name; by line, the line.
+    kind : str or None
+        ``"operation"``, ``"node"`` or ``"range"``; by line, that of the first.
     is_backward : bool
         Whether they are of backward passes.
     count : int

@@ -124,6 +124,7 @@ def _curves(log: Log) -> dict[Device, list[tuple[int, int]]]:
 # The curve of memory --------------------------------------------------------------------------------------------
 
 COLORS: Final = ("#0b6bcb", "#d1242f", "#1a7f37", "#8250df")
+COLUMNS: Final = 1400
 SHADES: Final = ("#eef1f4", "#f8f3e9", "#edf4ee")
 INK, FAINT = "#22272e", "#6e7781"
 
@@ -150,11 +151,11 @@ def _draw(figure: Figure, axes: Axes, events: Sequence[Event], log: Log) -> None
     end = max([e.end for e in events] + [at for curve in curves.values() for at, _ in curve] + [1])
     scale, unit = _unit(max([size for curve in curves.values() for _, size in curve] + [1]))
     for (device, curve), color in zip(curves.items(), COLORS * len(curves), strict=False):
-        times = [at / 1e6 for at, _ in curve] + [end / 1e6]
-        sizes = [size / scale for _, size in curve] + [curve[-1][1] / scale]
+        shown = [*_thinned(curve, end), (end, curve[-1][1])]
+        times, sizes = [at / 1e6 for at, _ in shown], [size / scale for _, size in shown]
         axes.fill_between(times, sizes, step="post", color=color, alpha=0.12, lw=0)
         axes.step(times, sizes, where="post", color=color, lw=1.6, label=_name_of(device))
-        at, peak = max(curve, key=lambda point: point[1])
+        at, peak = max(curve, key=_size)
         axes.plot([at / 1e6], [peak / scale], "o", color=color, ms=5)
         is_late = at > 0.6 * end
         axes.annotate(
@@ -179,6 +180,22 @@ def _draw(figure: Figure, axes: Axes, events: Sequence[Event], log: Log) -> None
     axes.spines[:].set_visible(False)
     if len(curves) > 1:
         axes.legend(frameon=False, loc="upper right")
+
+
+def _thinned(curve: Sequence[tuple[int, int]], end: int) -> list[tuple[int, int]]:
+    """A curve as fine as a picture shows it: of each of its columns the lowest, the highest and the last point."""
+    columns: dict[int, list[tuple[int, int]]] = {}
+    for point in curve:
+        columns.setdefault(point[0] * COLUMNS // end, []).append(point)
+    return [
+        point
+        for points in columns.values()
+        for point in sorted({min(points, key=_size), max(points, key=_size), points[-1]}, key=lambda p: p[0])
+    ]
+
+
+def _size(point: tuple[int, int]) -> int:
+    return point[1]
 
 
 def _draw_ranges(axes: Axes, events: Sequence[Event]) -> None:

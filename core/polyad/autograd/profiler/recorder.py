@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 from ...backend import Device
 from ...function import Function
 from ...graph import Node
-from ...kernels import Kernel, KernelWatch
+from ...kernels import Kernel, KernelWatch, devices_in_use
 from ..watches import Compute
 from .events import NODE, OPERATION, RANGE, Event, Frame, Memory, shapes_in
 
@@ -45,12 +45,18 @@ class Recorder(KernelWatch):
     def __init__(self, shapes: bool, stacks: bool, memory: bool) -> None:
         self.events: list[Event] = []
         self.memory = Memory() if memory else None
-        self.origin = perf_counter_ns()
         self._shapes, self._stacks = shapes, stacks
         self._thread = _Thread()
         self._recorded: dict[int, tuple[tuple[Frame, ...], Event | None]] = {}  # by the nodes' numbers
         self._ready: set[Device] = set()
         self._is_finished = False
+        self.origin = 0
+
+    def start(self) -> None:
+        """Have all devices finish what they were told before, and begin to count time."""
+        for device in devices_in_use():
+            self._wait(device)
+        self.origin = perf_counter_ns()
 
     # In place of what computes --------------------------------------------------------------------------
 
@@ -154,11 +160,15 @@ class Recorder(KernelWatch):
         if device is None:
             event.start = perf_counter_ns()
         else:
-            if device not in self._ready:  # what was begun before is no part of the first event's time
-                self._ready.add(device)
-                device.backend.synchronize(device)
+            if device not in self._ready:
+                self._wait(device)
             event.clock = device.backend.stopwatch(device)
         return event
+
+    def _wait(self, device: Device) -> None:
+        """Have a device finish what it was told before: no part of what is noted."""
+        self._ready.add(device)
+        device.backend.synchronize(device)
 
     def _place(self, event: Event) -> None:
         """Say which line an event comes from: inside a node the one that recorded it, unless it runs a program's."""
@@ -210,8 +220,9 @@ class Recorder(KernelWatch):
         self.events.append(event)
         if event.kind == OPERATION:
             self._thread.last = event
-        if event.parent is not None and entered is not None:
-            event.parent.time += event.time - (perf_counter_ns() - entered)
+        if event.parent is not None:
+            taken = event.end - event.start if entered is None else perf_counter_ns() - entered
+            event.parent.time += event.time - taken
 
     def _failed(self, event: Event) -> None:
         """Forget an event that raised: the call may be made over again."""
