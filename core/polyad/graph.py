@@ -323,7 +323,9 @@ def record(
     node: Node = new(Node)
     node.function, node.device, node.edges, node.hooks = function, device, edges, None
     node.seq = next_sequence()
-    node.shapes = tuple(getattr(v, "shape", ()) for v in values) if function.broadcasts else None
+    node.shapes = None
+    if function.broadcasts and len({v.shape for v in (*values, out) if hasattr(v, "shape")}) != 1:
+        node.shapes = tuple(getattr(v, "shape", ()) for v in values)
     args: list[tuple[Any, ...] | None] = []
     guards: tuple[Any, ...] = ()
     last = len(function.specs) - 1

@@ -34,12 +34,13 @@ __all__ = [
     "is_anomaly_enabled",
     "is_grad_enabled",
     "no_grad",
+    "profiler",
     "set_detect_anomaly",
     "set_grad_enabled",
 ]
 
 
-_LATE = ("functional",)
+_LATE = ("functional", "profiler")
 """Modules that build on what stands below this package, and are loaded when first asked for."""
 
 

@@ -18,7 +18,10 @@ from ..grad_mode import no_grad, watched, watching
 from ..graph import PACKED, Node, Packed, specs_of
 from ..tensor import Tensor, wrap
 
-__all__ = ["Watch", "refuse_if_disabled", "switched"]
+__all__ = ["Compute", "Watch", "refuse_if_disabled", "switched"]
+
+Compute = Callable[..., Sequence[Any]]
+"""``compute(node, g, args, rules, create_graph)``: the gradients of a node's inputs."""
 
 
 class Watch:
@@ -36,9 +39,14 @@ class Watch:
         Whether nodes note the lines of the program they come from.
     check : callable or None
         ``check(node, gradients)`` looks at what a node's rules gave.
+    recorded : callable or None
+        ``recorded(node)`` is told of every node.
+    computing : callable or None
+        ``computing(compute)`` gives what backward calls in place of ``compute(node, g, args, rules, create_graph)``,
+        which gives the gradients of a node's inputs.
     """
 
-    __slots__ = ("pack", "unpack", "refusal", "preserves", "traces", "check")
+    __slots__ = ("pack", "unpack", "refusal", "preserves", "traces", "check", "recorded", "computing")
 
     def __init__(
         self,
@@ -48,9 +56,12 @@ class Watch:
         preserves: bool = False,
         traces: bool = False,
         check: Callable[[Node, Sequence[Any]], None] | None = None,
+        recorded: Callable[[Node], None] | None = None,
+        computing: Callable[[Compute], Compute] | None = None,
     ) -> None:
         self.pack, self.unpack, self.refusal = pack, unpack, refusal
         self.preserves, self.traces, self.check = preserves, traces, check
+        self.recorded, self.computing = recorded, computing
 
     def watch(self, node: Node, operands: Sequence[Any], result: Any) -> None:
         """Do with a new node what is on."""
@@ -64,7 +75,9 @@ class Watch:
             node.guards = ()
 
     def note(self, node: Node) -> None:
-        """Note the line of the program that a node comes from."""
+        """Note the line of the program that a node comes from, and tell of it."""
+        if self.recorded is not None:
+            self.recorded(node)
         if self.traces:
             node.metadata["traceback"] = _here()
 

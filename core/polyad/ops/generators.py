@@ -222,7 +222,7 @@ def drawing(
         raise ShapeError(f"{name}: lengths cannot be negative; got {lengths}")
     if generator is None:
         where = place(device, backend)
-        return lengths, where, generator_of(where).source
+        return lengths, where, where.watched_source(generator_of(where).source, where)
     if not isinstance(generator, Generator):
         raise ArgumentError(f"{name}: generator must be a polyad.Generator; got {generator!r:.60}")
     where = generator.device if device is None and backend is None else place(device, backend)
@@ -231,4 +231,4 @@ def drawing(
             f"{name}: the generator is on {generator.device.where}, and a tensor on {where.where} was asked for; "
             f"make one with polyad.Generator(device)"
         )
-    return lengths, where, generator.source
+    return lengths, where, where.watched_source(generator.source, where)
