@@ -35,7 +35,7 @@ LAYERS = [
     ["linalg", "fft", "random", "namespace", "array_protocols", "autograd"],
     ["methods"],
     ["__init__"],
-    ["testing", "cli"],
+    ["testing", "cli", "utils"],
     ["__main__"],
 ]
 CYCLES = {
