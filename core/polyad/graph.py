@@ -397,17 +397,17 @@ def opened(node: Node) -> tuple[Any, ...]:
 def _unpacked(args: Sequence[Any]) -> tuple[Any, ...]:
     """What a node keeps with everything unpacked, each thing once."""
     found: dict[int, Any] = {}
+    return tuple(None if kept is None else tuple(_unpacked_value(v, found) for v in kept) for kept in args)
 
-    def value_of(kept: Any) -> Any:
-        if type(kept) is tuple:
-            return tuple(map(value_of, kept))
-        if type(kept) is not Packed:
-            return kept
-        if id(kept) not in found:
-            found[id(kept)] = opened_value(kept)
-        return found[id(kept)]
 
-    return tuple(None if kept is None else tuple(map(value_of, kept)) for kept in args)
+def _unpacked_value(value: Any, found: dict[int, Any]) -> Any:
+    if type(value) is tuple:
+        return tuple(_unpacked_value(v, found) for v in value)
+    if type(value) is not Packed:
+        return value
+    if id(value) not in found:
+        found[id(value)] = opened_value(value)
+    return found[id(value)]
 
 
 def specs_of(function: Function, args: Sequence[Any]) -> list[tuple[int, Spec, Rule]]:

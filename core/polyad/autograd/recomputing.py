@@ -111,11 +111,7 @@ class _Arguments:
     def again(self) -> tuple[list[Any], dict[str, Any]]:
         """Give the arguments as they were."""
         made = {id(held): held.tensor() for held in self.tensors.values()}
-
-        def given(_: Any, value: Any) -> Any:
-            return made[id(value)] if type(value) is _Argument else _mapped(value, given)
-
-        return given(None, self.args), given(None, self.kwargs)
+        return _given(self.args, made), _given(self.kwargs, made)
 
     def overwritten(self) -> _Argument | None:
         """An argument that was written in place since."""
@@ -139,6 +135,11 @@ class _Arguments:
                 f"before backward could run {name} again: it is at version {held.version.count}, and version "
                 f"{held.count} was kept. Use the out-of-place form, or x.clone() before the write"
             )
+
+
+def _given(value: Any, made: dict[int, Tensor]) -> Any:
+    """A container with tensors in place of what held them."""
+    return made[id(value)] if type(value) is _Argument else _mapped(value, lambda _, part: _given(part, made))
 
 
 def _by(held: _Argument) -> str:

@@ -164,6 +164,8 @@ def _exchange(node: Node, make: Callable[[Any], Any]) -> Iterable[Any]:
     made: dict[int, Any] = {}
 
     def exchanged(array: Any) -> Any:
+        if not hasattr(array, "shape"):  # a number, or an operand that was left out
+            return array
         if id(array) not in made:
             made[id(array)] = make(array)
         return made[id(array)]
@@ -175,7 +177,7 @@ def _exchange(node: Node, make: Callable[[Any], Any]) -> Iterable[Any]:
         for i, ((kind, _), value) in enumerate(zip(spec.items, values, strict=True)):
             if kind == ARRAYS or (kind == OUT and type(value) is tuple):
                 values[i] = tuple(map(exchanged, value))
-            elif kind in (ARRAY, ONE_OF, OUT) and hasattr(value, "shape"):
+            elif kind in (ARRAY, ONE_OF, OUT):
                 values[i] = exchanged(value)
         args[position] = tuple(values)
     node.args = tuple(args)
