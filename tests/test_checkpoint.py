@@ -763,6 +763,23 @@ def test_under_jit() -> None:
         ad.rand(2)  # no traced value is left in the generator
 
 
+def test_a_compiler_does_not_take_the_second_run_for_the_first() -> None:
+    """As with JAX's own checkpoint: the second run begins behind a barrier of XLA's."""
+    jax = pytest.importorskip("jax")
+
+    def barriers(call: Any) -> int:
+        def gradient(x: Any) -> Any:
+            t = ad.asarray(x).requires_grad_()
+            y = call(lambda h, t: (h + t).sin().sin().sin().sum(), t * 1, t)
+            return y.detach()._data, ad.autograd.grad(y, t)[0]._data
+
+        text: str = jax.jit(gradient).lower(jax.numpy.ones(3)).as_text()
+        return text.count("optimization_barrier")
+
+    with ad.use_backend("jax"):
+        assert (barriers(plain), barriers(checkpoint)) == (0, 2)
+
+
 def test_as_in_pytorch() -> None:
     torch = pytest.importorskip("torch")
     utils = pytest.importorskip("torch.utils.checkpoint")

@@ -83,9 +83,11 @@ class _Argument:
 
     def tensor(self) -> Tensor:
         """Give the argument again."""
-        if isinstance(self.kept, Tensor):
+        backend = self.device.backend
+        if isinstance(self.kept, Tensor) and not backend.is_traced(views.raw(self.kept)):
             return self.kept
-        found = wrap(opened_value(self.kept), self.device, self.edge)
+        array = views.raw(self.kept) if isinstance(self.kept, Tensor) else opened_value(self.kept)
+        found = wrap(backend.distinct(array), self.device, self.edge)
         if self.strides is not None:
             views.share(found, self.strides)
         return found

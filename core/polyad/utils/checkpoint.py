@@ -188,7 +188,7 @@ def checkpoint_sequential(
     >>> y = checkpoint_sequential([ad.exp, ad.tanh, ad.sin, ad.cos], 2, x)
     >>> y.sum().backward()
     >>> x.grad
-    tensor([-0.0173, -0.0173])
+    tensor([-0.0191, -0.0191])
     """
     steps = list(functions)
     for i, step in enumerate(steps):
