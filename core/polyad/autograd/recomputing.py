@@ -344,7 +344,7 @@ class _Second:
                 self._compare(i, _Kept(keeper, array.shape, array.dtype, device, self._line(), []))
             for use in self.waiting.pop(i, ()):
                 use.array = array
-        if i >= self.last and (call.options.stops_early or not call.complete):
+        if i >= self.last and call.options.stops_early:
             raise _Enough
         return array
 
