@@ -111,7 +111,9 @@ def checkpoint(
     -----
     To have every call of a function go through it, write ``block = functools.partial(checkpoint, block)``.
 
-    Under ``no_grad`` the function is just called. Under ``jax.jit`` gradients are the same, too.
+    Under ``no_grad`` the function is just called. Under ``jax.jit`` both runs are compiled together: gradients are the
+    same, and XLA, which is kept from merging the runs as by ``jax.checkpoint``, decides when it computes the second.
+    On CPUs it does so early, and memory does not fall.
 
     Examples
     --------
