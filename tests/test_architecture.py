@@ -40,7 +40,7 @@ LAYERS = [
     ["late"],
     ["methods"],
     ["__init__"],
-    ["testing", "cli"],
+    ["testing", "cli", "utils"],
     ["__main__"],
 ]
 CYCLES = {

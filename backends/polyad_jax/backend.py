@@ -165,6 +165,10 @@ class JAXBackend(Backend):
         """Whether a transformation of JAX's traces the array."""
         return isinstance(array, jax.core.Tracer)
 
+    def distinct(self, array: Any) -> Any:
+        """Give the array behind a barrier of XLA's, where it is traced."""
+        return jax.lax.optimization_barrier(array) if self.is_traced(array) else array
+
     def adopt(self, tensor_class: type) -> None:
         """Make a class of tensors a pytree."""
         pytree.register(tensor_class, self)

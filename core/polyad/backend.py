@@ -426,6 +426,12 @@ class Backend:
         """Whether the array has no values that could be looked at, because a transformation traces it."""
         return False
 
+    def distinct(self, array: Array) -> Array:
+        """Give an array of the same elements that a compiler takes for another: it computes again what is computed of
+        it again, and does not keep it from the first time.
+        """
+        return array
+
     def adopt(self, tensor_class: type) -> None:
         """Make a class of tensors known to the library's transformations. Called for each class there is."""
 
