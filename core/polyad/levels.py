@@ -207,7 +207,8 @@ class WrappedBackend(Backend):
         def create(*like: Any, **params: Any) -> Any:
             if params.get("dtype") is not None:
                 params["dtype"] = inner.dtype(params["dtype"])
-            made = inner.kernels[function](*[raw(self.example(x)) for x in like], **params)
+            given = [raw(self.example(x)) if isinstance(x, WrappedArray) else x for x in like]
+            made = inner.kernels[function](*given, **params)
             return device.level.constant(wrap(inner.asarray(made), inner), device)
 
         return create

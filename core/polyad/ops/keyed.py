@@ -1,8 +1,8 @@
 """What a key gives, and how reading, writing and adding at keys is computed for many examples at once.
 
-The examples are one dimension more. Where index arrays are the same for all examples, it is a slice of everything; where
-they differ, an index array of its own, that counts the examples. Either way the result may have it elsewhere than in
-front, by the rule of where what index arrays give stands.
+The examples are one dimension more. Where index arrays are the same for all examples, it is a slice of everything;
+where they differ, an index array of its own that counts the examples. Either way the result may have it elsewhere than
+in front, by the rule of where what index arrays give stands.
 """
 
 from __future__ import annotations

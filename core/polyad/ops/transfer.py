@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .. import views
 from ..backend import Backend, Device
+from ..batching import elementwise, in_front
 from ..careful import careful
 from ..dispatch import function
 from ..dtypes import DTypeLike, as_dtype
 from ..errors import DeviceError, DTypeError, OperandError, ShapeError
-from ..function import XP, Fails, Sample
+from ..function import XP, Fails, Function, Sample
 from ..grad_mode import recording
 from ..graph import record
 from ..operators import into_memory
@@ -293,8 +295,17 @@ def cpu(x: Tensor) -> Tensor:
 # In place ---------------------------------------------------------------------------------------------------
 
 
+def _overwritten_examples(
+    made: Function, size: int, arrays: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]
+) -> Any:
+    """The result has the shape of the first array, so that has the examples, whether they differ there or not."""
+    arrays = in_front(arrays[0], size, batched[0]), arrays[1]
+    return elementwise(made, size, arrays, (True, batched[1]), params)
+
+
 @function(
     name="copy",
+    batching=_overwritten_examples,
     elementwise=True,
     promotes=(0, 1),
     x1=lambda g, xp: xp.zeros_like(g),
