@@ -186,7 +186,8 @@ def _transposed(function: Function, tangents: Any, out: Any, primals: Any, param
                 roots.append((edge, _fitting(pulled, t)))
         edges = [None if v is None else node_of(v) for v in gradients]
         wanted = [e for e in edges if e is not None]
-        found = propagate(roots, keep=False, create_graph=True, wanted=wanted) if roots else {}
+        # what comes out may depend on what the rules computed on the way: those nodes are gone through again
+        found = propagate(roots, keep=True, create_graph=True, wanted=wanted) if roots else {}
     moved = [found.get(e) for e in edges]
     if not recorded:
         moved = [None if t is None else t.detach() for t in moved]
