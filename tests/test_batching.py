@@ -1,7 +1,7 @@
 """`vmap` of every function at every sample of the table, against the loop over the examples.
 
 That a kernel runs once for each example is a warning, and warnings are errors here: so every function of polyad's own
-computes all examples at once.
+computes all examples at once, and every one of its plugins.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,8 @@ from polyad.function import FUNCTIONS, Fails, Function, Sample
 from polyad.testing import assert_close, call_sample, sample_arguments
 from polyad.testing.samples import matrices
 
-OWN = [f for f in FUNCTIONS.values() if f.provider == "polyad" and f.samples and f.inputs]
+PLUGINS = ad.nn, ad.special  # loaded when first asked for
+OWN = [f for f in FUNCTIONS.values() if f.provider.startswith("polyad") and f.samples and f.inputs]
 RECORDS = [f for f in OWN if f.batching is not data_dependent]
 REFUSED = [f for f in OWN if f.batching is data_dependent]
 CASES = [

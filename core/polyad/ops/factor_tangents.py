@@ -14,6 +14,7 @@ __all__ = ["cholesky_jvp", "eig_jvp", "eigh_jvp", "lu_jvp", "tall_qr_jvp", "thin
 
 
 def cholesky_jvp(xp: Any, tangents: Any, out: Any, x: Any, *, upper: bool) -> Any:
+    """Change of a triangular factor: of the Hermitian part alone."""
     # Murray (2016), "Differentiation of the Cholesky decomposition", equation (8)
     low, high = (adjoint(xp, out), out) if upper else (out, adjoint(xp, out))
     solve = xp.linalg.solve_triangular
@@ -24,6 +25,7 @@ def cholesky_jvp(xp: Any, tangents: Any, out: Any, x: Any, *, upper: bool) -> An
 
 
 def eigh_jvp(xp: Any, tangents: Any, out: Any, x: Any) -> Any:
+    """Change of eigenvalues and eigenvectors of Hermitian matrices."""
     # Giles (2008), "Collected matrix derivative results", section 3.1
     values, vectors = out
     inner = adjoint(xp, vectors) @ tangents[0] @ vectors
@@ -32,6 +34,7 @@ def eigh_jvp(xp: Any, tangents: Any, out: Any, x: Any) -> Any:
 
 
 def eig_jvp(xp: Any, tangents: Any, out: Any, x: Any) -> Any:
+    """Change of eigenvalues and eigenvectors of any square matrices."""
     # Boeddeker et al. (2017), "On the computation of complex-valued gradients", section 4.11
     values, vectors = out
     inner = xp.linalg.solve(vectors, tangents[0] @ vectors)
@@ -41,6 +44,7 @@ def eig_jvp(xp: Any, tangents: Any, out: Any, x: Any) -> Any:
 
 
 def tall_qr_jvp(xp: Any, tangents: Any, out: Any, x: Any) -> Any:
+    """Change of orthogonal and triangular factors."""
     # Walter, Lehmann and Lamour (2012), "On evaluating higher-order derivatives of the QR decomposition"
     q, r = out
     scaled = xp.linalg.solve_triangular(r, tangents[0], upper=True, left=False, unitriangular=False)
@@ -54,6 +58,7 @@ def tall_qr_jvp(xp: Any, tangents: Any, out: Any, x: Any) -> Any:
 
 
 def thin_svd_jvp(xp: Any, tangents: Any, out: Any, x: Any) -> Any:
+    """Change of singular values and vectors."""
     # Townsend (2016), "Differentiating the singular value decomposition"; Wan and Zhang (2019), arXiv:1909.02659
     (t,) = tangents
     u, s, vh = out
@@ -76,6 +81,7 @@ def thin_svd_jvp(xp: Any, tangents: Any, out: Any, x: Any) -> Any:
 
 
 def lu_jvp(xp: Any, tangents: Any, out: Any, x: Any) -> Any:
+    """Change of triangular factors; the permutation stays."""
     # de Hoog, Anderssen and Lukas (2011), "Differentiation of matrix functionals using triangular factorization"
     p, low, high = out
     solve = xp.linalg.solve_triangular

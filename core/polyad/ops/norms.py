@@ -45,12 +45,12 @@ def _vector_checked(
     return {"axis": axes, "keepdims": bool(keepdims), "ord": order}
 
 
-def _vector_jvp(
-    xp: Any, tangents: Any, out: Any, x: Any, *, axis: Shape, keepdims: bool, ord: Any
-) -> Any:
+def _vector_jvp(xp: Any, tangents: Any, out: Any, x: Any, *, axis: Shape, keepdims: bool, ord: Any) -> Any:
     """The sum of each element's part: the rule gives what it weighs, and is linear in the gradient, here 1."""
     weights = _vector_rule(xp.ones_like(out), xp, x, out, axis, keepdims, ord)
-    return xp.sum(xp.real(weights * tangents[0]) if is_complex(x.dtype) else weights * tangents[0], axis=axis, keepdims=keepdims)
+    return xp.sum(
+        xp.real(weights * tangents[0]) if is_complex(x.dtype) else weights * tangents[0], axis=axis, keepdims=keepdims
+    )
 
 
 def _vector_rule(g: Any, xp: Any, x: Any, out: Any, axis: Shape, keepdims: bool, ord: Any) -> Any:

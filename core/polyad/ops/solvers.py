@@ -21,7 +21,7 @@ from ..tensor import Tensor, not_a_tensor
 from .arguments import Shape, as_integer, normalize_axis
 from .diagonals import embed
 from .manipulation import permute_dims, reshape
-from .matrices import real_of, solve_batched, substitution_batched, trace_of_product
+from .matrices import solve_batched, substitution_batched, trace_of_product
 
 __all__ = ["logdet", "trace"]
 

@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from ..backend import Device
 from ..batching import BatchingRule, elementwise, looped
 from ..errors import TransformError
 from ..function import Function
@@ -54,7 +53,7 @@ class BatchedBackend(WrappedBackend):
     def is_traced(self, array: Any) -> bool:
         """Whether examples may differ, so that there is not one value; or there is none below."""
         tensor = array.tensor
-        return array.batched or tensor.backend.is_traced(tensor._data)
+        return array.batched or tensor.backend.is_traced(tensor._data)  # type: ignore[no-any-return]
 
     def to_host(self, array: Any) -> Any:
         """Give the values, where they are the same for all examples."""
@@ -81,13 +80,13 @@ class BatchedBackend(WrappedBackend):
             if True not in batched:
                 result = function.call(*((tensors,) if function.sequence else tensors), **params)
                 varies = False
-            elif rule is None:
-                assert function.body is not None
-                if not function.sequence and None not in arrays:
-                    arrays = numbers_as_arrays(device.xp, function, arrays)
-                return function.body(device.xp, *arrays, **params)
             else:
-                result, varies = rule(function, size, tensors, batched, params), True
+                result, varies = rule and rule(function, size, tensors, batched, params), True
+                if rule is None or result is NotImplemented:
+                    assert function.body is not None
+                    if not function.sequence and None not in arrays:
+                        arrays = numbers_as_arrays(device.xp, function, arrays)
+                    return function.body(device.xp, *arrays, **params)
                 if rule is looped:
                     level.count(function)
             if function.outputs != 1:
