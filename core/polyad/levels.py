@@ -104,10 +104,14 @@ class Level:
     ----------
     ended : bool
         Whether the transform is over, so that tensors of it can be used no more.
+    randomness : str
+        What functions that draw random numbers do: ``"same"`` numbers for all that the transform varies,
+        ``"different"`` ones, or ``"error"``.
     """
 
     backend: ClassVar[type[WrappedBackend]]
     """The class of the backends that it wraps round others."""
+    randomness: str = "same"
 
     def __init__(self) -> None:
         self.ended = False
@@ -272,8 +276,11 @@ class WrappedBackend(Backend):
         return self.converted(array, lambda x: FUNCTIONS["to_device"].call(x, inner), target)
 
     def generator(self, device: Device) -> Any:
-        """Refuse: random numbers are drawn below."""
-        raise TransformError(f"{self.transform}: random numbers are drawn on x.device of the level below")
+        """Refuse: random numbers are drawn below (see `polyad.ops.generators.drawing`)."""
+        raise TransformError(
+            f"Generator: there is none on {self.name}; make it outside the function that is transformed, for the "
+            f"device of {self.inner.name}, and pass it as generator="
+        )
 
     def device_for(self, spec: str) -> Device:
         """Give the inner backend's device of a name."""

@@ -136,6 +136,10 @@ class BatchLevel(Level):
         """Give an array that is the same for all examples."""
         return Batched(device, tensor, False)
 
+    def examples(self, tensor: Tensor, device: WrappedDevice) -> Batched:
+        """Give an array of what has the examples along its first axis."""
+        return Batched(device, tensor, True)
+
     def count(self, function: Function) -> None:
         """Say, once for each function, that it runs once for each example."""
         if function not in self._looped:
