@@ -12,6 +12,7 @@ from ..dispatch import facade, function
 from ..errors import ArgumentError, DeviceError, DTypeError, IndexOutOfRangeError, OperandError, ShapeError
 from ..function import FUNCTIONS, XP, Fails, Function, Sample
 from ..keys import ARRAY, Slice, along
+from ..levels import meet
 from ..tensor import Tensor, not_a_tensor, wrap
 from .arguments import Shape, as_integer, as_shape, normalize_axis
 from .conversion import asarray
@@ -239,7 +240,7 @@ def repeat(x: Tensor, /, repeats: Any, *, axis: int | None = None) -> Tensor:
 def _repeat_each(x: Tensor, repeats: Tensor, axis: int) -> Tensor:
     """Elements along an axis, each as often as its own number says."""
     shape, device = x.shape, x._device
-    if repeats._device is not device:
+    if meet(repeats._device, device) is None:
         raise DeviceError(
             f"repeat: x is on {device.where}, repeats on {repeats._device.where}; write repeats.to(device=x.device)"
         )

@@ -18,6 +18,7 @@ from ..errors import ArgumentError, DTypeError, IndexOutOfRangeError, OperandErr
 from ..function import FUNCTIONS, TENSORS, XP, Fails, Function, Sample
 from ..grad_mode import recording
 from ..keys import ARRAY, Key, Slice
+from ..levels import together
 from ..operators import require_like
 from ..tensor import Tensor
 from ..views import node_of, raw
@@ -406,6 +407,7 @@ def _scattered(name: str, x: Tensor, dim: int, index: Tensor, source: Any) -> tu
     axis = normalize_axis(name, dim, x.ndim)
     index = _indices(name, x, index, axis)
     _along(name)(x.shape, index.shape, axis=axis)
+    x = together(x, source)
     if type(source) in SCALARS or not source.shape:
         return axis, index, FUNCTIONS["broadcast_to"].call(value_for(x, source, name), index.shape)
     if len(source.shape) != index.ndim or any(n < m for n, m in zip(source.shape, index.shape, strict=True)):
@@ -809,6 +811,7 @@ def index_fill(x: Tensor, dim: int, index: Tensor, value: Tensor | float) -> Ten
     tensor([7., 0., 7.])
     """
     axis, index = _selected("index_fill", x, dim, index)
+    x = together(x, value)
     filled = value_for(x, value, "index_fill")
     return FUNCTIONS["setitem"].call(x, filled, index, key=_key(x.shape, axis))  # type: ignore[no-any-return]
 

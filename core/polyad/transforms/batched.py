@@ -8,7 +8,7 @@ its function (`rule_of`).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from ..batching import BatchingRule, elementwise, looped
@@ -66,6 +66,14 @@ class BatchedBackend(WrappedBackend):
     def example(self, array: Any) -> Tensor:
         """Give the tensor of the first example."""
         return array.tensor[0] if array.batched else array.tensor  # type: ignore[no-any-return]
+
+    def values(self, array: Any) -> Tensor:
+        """Give the values of all examples."""
+        return array.tensor  # type: ignore[no-any-return]
+
+    def converted(self, array: Any, convert: Callable[[Tensor], Tensor], device: WrappedDevice) -> Batched:
+        """Convert all examples at once."""
+        return Batched(device, convert(array.tensor), array.batched)
 
     def kernel(self, function: Function, device: WrappedDevice) -> Kernel:
         """Make the kernel that computes a function for all examples at once."""
@@ -126,6 +134,10 @@ class BatchLevel(Level):
     def constant(self, tensor: Tensor, device: WrappedDevice) -> Batched:
         """Give an array that is the same for all examples."""
         return Batched(device, tensor, False)
+
+    def examples(self, tensor: Tensor, device: WrappedDevice) -> Batched:
+        """Give an array of what has the examples along its first axis."""
+        return Batched(device, tensor, True)
 
     def count(self, function: Function) -> None:
         """Say, once for each function, that it runs once for each example."""

@@ -63,6 +63,14 @@ class DualBackend(WrappedBackend):
         """Give the value."""
         return array.primal  # type: ignore[no-any-return]
 
+    def values(self, array: Any) -> Tensor:
+        """Give the value."""
+        return array.primal  # type: ignore[no-any-return]
+
+    def converted(self, array: Any, convert: Callable[[Tensor], Tensor], device: WrappedDevice) -> Dual:
+        """Convert value and tangent."""
+        return Dual(device, convert(array.primal), None if array.tangent is None else convert(array.tangent))
+
     def kernel(self, function: Function, device: WrappedDevice) -> Kernel:
         """Make the kernel that computes a function's value and tangent."""
         tangent_of = _tangent_of(function)
