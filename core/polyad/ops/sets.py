@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..batching import along, data_dependent
 from ..dispatch import facade, function
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..function import FUNCTIONS, XP, Sample
@@ -58,6 +59,7 @@ def _sets(name: str, outputs: Any, words: str, example: str, shown: str) -> Any:
         gives=tuple("same" if o == "values" else "int64" for o in outputs) if outputs != 1 else "same",
         differentiable=False,
         prepare=False,
+        batching=data_dependent,
         standard=True,
         samples=_REPEATED,
     )(definition)
@@ -167,6 +169,7 @@ def isin(x1: Tensor | float, x2: Tensor | float, /, *, invert: bool = False) -> 
 
 @function(
     gives="int64",
+    batching=along("axis"),
     check=reducing("count_nonzero"),
     standard=True,
     differentiable=False,
