@@ -171,13 +171,15 @@ def allow_mutation_on_saved_tensors() -> Iterator[None]:
 # What is saved, by name -----------------------------------------------------------------------------------------
 
 
-def _kept(node: Node) -> dict[str, Any]:
-    """What a node keeps: ``name -> (value, whether it is an array)``."""
+def kept(node: Node) -> dict[str, Any]:
+    """What a node keeps for its rules: ``name -> (value, whether it is an array)``."""
     function = node.function
     found: dict[str, Any] = {}
+    if function.joint is not None:  # no rules: what it keeps is its own business
+        return found
     for position, spec, _ in specs_of(function, node.args or ()):
-        kept = node.args[position]  # type: ignore[index]
-        for (kind, key), value in zip(spec.items, kept, strict=True):
+        values = node.args[position]  # type: ignore[index]
+        for (kind, key), value in zip(spec.items, values, strict=True):
             if kind == OUT:
                 found["out"] = value, True
             elif kind == ONE_OF:
@@ -200,11 +202,11 @@ def _saved(node: Node, name: str) -> Any:
             f"{node.name()}: what it saved is gone, since a backward() went through it; write "
             f"backward(retain_graph=True) to keep it"
         )
-    kept = _kept(node)
-    if name[7:] not in kept:
-        listed = ", ".join(f"_saved_{n}" for n in kept) or "nothing"
+    found = kept(node)
+    if name[7:] not in found:
+        listed = ", ".join(f"_saved_{n}" for n in found) or "nothing"
         raise AttributeError(f"{node.name()} saved no {name[7:]!r}; it saved {listed}")
-    value, is_array = kept[name[7:]]
+    value, is_array = found[name[7:]]
     if not is_array:
         return value
     values = value if type(value) is tuple else (value,)
@@ -214,7 +216,7 @@ def _saved(node: Node, name: str) -> Any:
 
 
 def _listed(node: Node) -> list[str]:
-    return [*object.__dir__(node), *(f"_saved_{name}" for name in _kept(node))]
+    return [*object.__dir__(node), *(f"_saved_{name}" for name in kept(node))]
 
 
 ShownNode.__getattr__ = _saved  # type: ignore[attr-defined]
