@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import views
 from ..backward_hooks import PassHook
@@ -17,18 +17,31 @@ from ..graph import AccumulateGrad, Handle, Node, Output, ShownNode, guard, open
 from ..tensor import Tensor, wrap
 from .watches import refuse_if_disabled, switched
 
+if TYPE_CHECKING:
+    from .drawing import Drawing as Drawing, draw as draw
+
 __all__ = [
     "AccumulateGrad",
     "GradientEdge",
     "Node",
     "allow_mutation_on_saved_tensors",
     "disable_saved_tensors_hooks",
+    "draw",
     "get_gradient_edge",
     "increment_version",
     "register_multi_grad_hook",
     "save_on_cpu",
     "saved_tensors_hooks",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Give what draws graphs, loaded when first asked for."""
+    if name in ("Drawing", "draw"):
+        from . import drawing
+
+        return getattr(drawing, name)
+    raise AttributeError(f"module 'polyad.autograd.graph' has no attribute {name!r}")
 
 
 # What nodes keep ------------------------------------------------------------------------------------------------
