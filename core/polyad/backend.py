@@ -42,7 +42,7 @@ class Device:
 
     __slots__ = (
         *("backend", "type", "index", "handle", "kernels", "xp", "plain", "array", "asarray", "add_into"),
-        *("pull", "native", "dtypes", "accepted", "weak", "_ones", "__weakref__"),
+        *("inplace", "pull", "native", "dtypes", "accepted", "weak", "_ones", "__weakref__"),
     )
 
     def __init__(self, backend: Backend, type: str, index: int | None = None, handle: Any = None) -> None:
@@ -53,6 +53,7 @@ class Device:
         self.plain = Namespace(self, lambda function: backend.resolve(function, self))
         self.array = backend.array
         self.asarray = backend.normalize
+        self.inplace: Mapping[str, Kernel] = backend.inplace
         self.pull, self.add_into = backend.pull, backend.add_into
         self.native: Mapping[DType, Any] = backend.dtypes
         self.dtypes: dict[Any, DType] = {native: d for d, native in backend.dtypes.items()}

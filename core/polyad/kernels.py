@@ -71,6 +71,10 @@ class KernelWatch:
         """Give what is to be called in place of a function's kernel."""
         return kernel
 
+    def inplace(self, name: str, device: Device, kernel: Kernel) -> Kernel:
+        """Give what is to be called in place of one of `Backend.inplace`."""
+        return kernel
+
     def pull(self, device: Device, pull: Callable[..., Any]) -> Callable[..., Any] | None:
         """Give what is to be called in place of `Backend.pull`; None to have rules run one by one."""
         return pull
@@ -107,9 +111,11 @@ def _switch(watches: list[KernelWatch]) -> None:
             device = table.device
             device.xp.forget()
             pull: Any = device.backend.pull
+            inplace = device.backend.inplace
             for watch in watches:
                 pull = None if pull is None else watch.pull(device, pull)
-            device.pull = pull
+                inplace = {name: watch.inplace(name, device, kernel) for name, kernel in inplace.items()}
+            device.pull, device.inplace = pull, inplace
 
 
 class Namespace(XP):

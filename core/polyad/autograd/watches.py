@@ -36,9 +36,11 @@ class Watch:
         Whether nodes note the lines of the program they come from.
     check : callable or None
         ``check(node, gradients)`` looks at what a node's rules gave.
+    sees : callable or None
+        ``sees(node, operands)`` looks at a node that was just made, before what it keeps is packed.
     """
 
-    __slots__ = ("pack", "unpack", "refusal", "preserves", "traces", "check")
+    __slots__ = ("pack", "unpack", "refusal", "preserves", "traces", "check", "sees")
 
     def __init__(
         self,
@@ -48,13 +50,16 @@ class Watch:
         preserves: bool = False,
         traces: bool = False,
         check: Callable[[Node, Sequence[Any]], None] | None = None,
+        sees: Callable[[Node, Sequence[Any]], None] | None = None,
     ) -> None:
         self.pack, self.unpack, self.refusal = pack, unpack, refusal
-        self.preserves, self.traces, self.check = preserves, traces, check
+        self.preserves, self.traces, self.check, self.sees = preserves, traces, check, sees
 
     def watch(self, node: Node, operands: Sequence[Any], result: Any) -> None:
         """Do with a new node what is on."""
         self.note(node)
+        if self.sees is not None:
+            self.sees(node, operands)
         if self.pack is not None:
             with no_grad():
                 if _exchange(node, lambda array: self.packed(array, node.device)):
