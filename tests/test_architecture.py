@@ -35,7 +35,8 @@ LAYERS = [
     ["linalg", "fft", "random", "namespace", "array_protocols", "autograd"],
     ["methods"],
     ["__init__"],
-    ["testing", "cli"],
+    ["testing"],
+    ["cli"],
     ["__main__"],
 ]
 CYCLES = {

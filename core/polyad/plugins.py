@@ -163,6 +163,27 @@ class Plugins:
             ) from error
         return made[0]
 
+    def inspected(self, name: str) -> Backend:
+        """Give a backend to look into: where it cannot compute here, without a device, its kernels all the same.
+
+        Raises
+        ------
+        BackendError
+            If there is none of that name, or it cannot be looked into without its device either.
+        """
+        try:
+            return self.backend(name)
+        except BackendNotInstalledError:
+            raise
+        except BackendError:
+            if name not in self.entries(BACKENDS):
+                raise
+            made = _hooks(self._entry(BACKENDS, name).load()).polyad_backend_without_device()
+            if not made:
+                raise
+            self._provide(made[0])
+            return made[0]  # type: ignore[no-any-return]
+
     def add_backend(self, backend: Backend) -> None:
         """Add a backend made in this process, without an entry point.
 
@@ -290,11 +311,14 @@ class Plugins:
 
     def _introduce(self, backend: Backend) -> None:
         """Give a new backend what was brought for it before it was there."""
-        backend.provided = {f: kernel for (name, f), (kernel, _) in self._kernels.items() if name == backend.name}
+        self._provide(backend)
         if backend.calm is not None:
             self.calm.append(backend.calm)
         for cls in self._tensor_classes:
             backend.adopt(cls)
+
+    def _provide(self, backend: Backend) -> None:
+        backend.provided = {f: kernel for (name, f), (kernel, _) in self._kernels.items() if name == backend.name}
 
     def device(self, backend: str, spec: str) -> Device:
         """Give the device of a backend that a text names."""

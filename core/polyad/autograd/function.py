@@ -274,6 +274,8 @@ def _results(cls: type[Function], ctx: Any, args: Any, edges: tuple[Any, ...], o
     watch: Any = watched()
     if watch is not None:
         watch.note(node)
+        if watch.sees is not None:
+            watch.sees(node, args)
     return made
 
 
