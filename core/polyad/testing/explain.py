@@ -263,9 +263,11 @@ def explain(
             if x.dtype.is_differentiable:
                 x.requires_grad_()
     target = _target(backend, tensors)
-    results, program = _run(f, given, tensors)
+    home = tensors[0]._device if tensors else default_device()
+    results, program = _run(f, given, tensors, home)
     known: dict[Any, str] = {}
-    steps = [_step(o, target, known) for o in program.operations]
+    # what the program itself moves to a third backend stays there
+    steps = [_step(o, target if o.device.backend is home.backend else o.device, known) for o in program.operations]
     steps += [_custom(node, line, kept) for node, line, kept in program.custom]
     kept = _kept(results) if any(y.requires_grad for y in results) else sum(s.kept for s in steps)
     where = target.where if isinstance(backend, Device) else f"backend {target.backend.name!r}"
@@ -282,9 +284,10 @@ def _target(backend: Any, tensors: Sequence[Tensor]) -> Device:
     return device_named("explain", backend)
 
 
-def _run(f: Callable[..., Any], args: Sequence[Any], tensors: Sequence[Tensor]) -> tuple[list[Tensor], Program]:
+def _run(
+    f: Callable[..., Any], args: Sequence[Any], tensors: Sequence[Tensor], device: Device
+) -> tuple[list[Tensor], Program]:
     """Run the program, and put random numbers' sources back."""
-    device = tensors[0]._device if tensors else default_device()
     seen: set[Any] = set()
 
     def first(function: Function, depends: tuple[bool, ...]) -> bool:
@@ -330,7 +333,7 @@ def _lacks(operation: Operation, target: Device, known: dict[Any, str]) -> str:
     for form in (*operation.forms, *operation.outputs):
         if form.dtype not in backend.dtypes:
             return f"backend {backend.name!r} has no {form.dtype.name}"
-    key = "kernel", function
+    key = "kernel", function, target
     if key not in known:
         known[key] = _resolved(operation, target, known)
     return known[key]
@@ -352,7 +355,8 @@ def _resolved(operation: Operation, target: Device, known: dict[Any, str]) -> st
 
 
 def _has_values(operation: Operation) -> bool:
-    return not any(isinstance(x, Form) for x in operation.inputs)
+    """Whether an operation can be taken apart: its inputs were kept, and it is no transfer."""
+    return operation.function.name != "to_device" and not any(isinstance(x, Form) for x in operation.inputs)
 
 
 def _parts(operation: Operation, order: int) -> list[Operation]:

@@ -24,6 +24,7 @@ from ..function import ARRAY, ARRAYS, FUNCTIONS, ONE_OF, OUT, Function
 from ..grad_mode import recording
 from ..graph import Node, Packed, specs_of
 from ..kernels import Kernel, KernelWatch, watching_kernels
+from ..keys import ARRAY as KEY
 from ..plugins import BACKENDS, PLUGINS, plugins
 from ..tensor import Tensor
 
@@ -196,6 +197,7 @@ class Program(KernelWatch):
                 return kernel(*arrays, **params)
             operation = self._begin(function, device, arrays, params)
             operation.in_place = True
+            _without_masks(operation)
             self._inside = True
             try:
                 result = kernel(*arrays, **params)
@@ -338,6 +340,15 @@ def _bound(function: Function, given: tuple[Any, ...], params: dict[str, Any]) -
         count = len(function.inputs)
         arrays, others, names = given[:count], list(given[count:]), tuple(function.params)
     return arrays, {**dict(zip(names, others, strict=False)), **params}
+
+
+def _without_masks(operation: Operation) -> None:
+    """Put the places where it is true in place of a mask, which only some kernels take."""
+    *others, last = operation.inputs
+    if operation.function.name == "setitem" and getattr(getattr(last, "dtype", None), "kind", "") == "b":
+        places = last.nonzero()
+        operation.inputs = (*others, *places)
+        operation.params = {"key": (KEY,) * len(places)}
 
 
 # Where the program was ------------------------------------------------------------------------------------------
