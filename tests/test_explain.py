@@ -276,6 +276,20 @@ def test_transfers() -> None:
     assert "transfers: 2" in str(found)
 
 
+def test_cupy_without_a_gpu() -> None:
+    pytest.importorskip("cupy", reason="CuPy is not installed")
+
+    def f(x: ad.Tensor) -> ad.Tensor:
+        half = ad.special.erf(x).astype(ad.bfloat16)
+        return ad.linalg.cholesky(x).sum() + half.float().sum()
+
+    x = ad.rand(4, 4, backend="numpy")
+    found = explain(f, (x @ x.mT + 4 * ad.eye(4, backend="numpy"),), "cupy")
+    assert [s.lacks for s in found.missing] == ["backend 'cupy' has no bfloat16"] * 2
+    assert {s.name: s.kernel for s in found.steps}["special.erf"] in ("plugin", "body")
+    assert found.backend == "backend 'cupy'"
+
+
 # How it is called and shown ---------------------------------------------------------------------------------------
 
 

@@ -173,16 +173,21 @@ class Plugins:
         """
         try:
             return self.backend(name)
-        except BackendNotInstalledError:
-            raise
-        except BackendError:
-            if name not in self.entries(BACKENDS):
+        except BackendError as error:
+            made = None if isinstance(error, BackendNotInstalledError) else self._without_device(name)
+            if made is None:
                 raise
-            made = _hooks(self._entry(BACKENDS, name).load()).polyad_backend_without_device()
-            if not made:
-                raise
-            self._provide(made[0])
-            return made[0]  # type: ignore[no-any-return]
+            return made
+
+    def _without_device(self, name: str) -> Backend | None:
+        """Make a backend that is there and finds no device; None if that is not what is wrong with it."""
+        try:
+            made: list[Backend] = _hooks(self._entry(BACKENDS, name).load()).polyad_backend_without_device()
+        except Exception:  # it is broken otherwise, which is known already
+            return None
+        for backend in made:
+            self._provide(backend)
+        return made[0] if made else None
 
     def add_backend(self, backend: Backend) -> None:
         """Add a backend made in this process, without an entry point.

@@ -76,7 +76,7 @@ def _attribute(module: Any, name: str, option: str, callable_: bool = False) -> 
     if found is None:
         raise mistake(option, f"module {module.__name__!r} has no {name!r}.")
     if callable_ and not callable(found):
-        raise mistake(option, f"{name!r} of module {module.__name__!r} is a {type(found).__name__}, no function.")
+        raise mistake(option, f"{name!r} of module {module.__name__!r} is no function, but a {type(found).__name__}.")
     return found
 
 
@@ -101,7 +101,7 @@ def arguments_of(module: Any, name: str, function: Callable[..., Any], given: st
     context = click.get_current_context()
     raise click.UsageError(
         f'{name}{inspect.signature(function)} needs arguments: write --shapes "3,4 5" for tensors of shapes, or '
-        f"--args NAME for a tuple in the module, or call one {name}_args there.",
+        f"--args NAME for a tuple in the module, or name one {name}_args there.",
         context,
     )
 
