@@ -252,6 +252,7 @@ def test_a_wrong_second_gradient_is_named(faulty: Faulty) -> None:
     x = numbers(4)
     found = first(lambda x: ad.sin(x).sum(), (x,), faulty)
     assert (found.operation, found.kind, found.within) == ("cos", "gradient", ("second gradient of sin",))
+    assert found.line.endswith("in <lambda>")
     with ad.use_backend("numpy"):
         assert crosscheck(lambda x: ad.sin(x).sum(), (x,), ["numpy", faulty.backend.name], order=1).ok
 
@@ -383,6 +384,29 @@ def test_nested_arguments_and_results(backend: Backend) -> None:
     found = agree(f, ({"x": x, "y": y}, {"scale": 2.0}), backend)
     assert found.operations == 2
     assert x.grad is None
+
+
+@pytest.mark.parametrize(("name", "turn", "f"), [
+    ("linalg.eigh", lambda r: (r[0], -r[1]), lambda x: ad.linalg.eigh(x @ x.mT)),
+    ("linalg.eig", lambda r: (r[0], r[1] * 1j), lambda x: ad.linalg.eig(x)),
+    ("linalg._tall_qr", lambda r: (-r[0], -r[1]), lambda x: ad.linalg.qr(x)),
+    ("linalg._thin_svd", lambda r: (-r[0], r[1], -r[2]), lambda x: ad.linalg.svd(x, full_matrices=False)),
+])  # fmt: skip
+@pytest.mark.parametrize("dtype", [ad.float64, ad.complex128], ids=str)
+def test_signs_and_phases_are_the_librarys(faulty: Faulty, name: str, turn: Any, f: Any, dtype: Any) -> None:
+    if faulty.backend.name == "faulty-jax":
+        pytest.skip("decompositions take long to compile")
+    x = numbers(4, 4).astype(dtype) + (1j * numbers(4, 4, seed=2) if dtype.is_complex else 0)
+    faulty.plant(name, turn)
+
+    def program(x: ad.Tensor) -> Any:
+        return [abs(y) for y in f(x.mT.conj() if name == "linalg.eigh" and dtype.is_complex else x)]
+
+    with ad.use_backend("numpy"):
+        found = crosscheck(program, (x,), ["numpy", faulty.backend.name], order=1)
+    assert found.ok, str(found)
+    faulty.plant(name, lambda result: tuple(y * 1.001 for y in turn(result)))
+    assert first(program, (x,), faulty, order=0).operation == name
 
 
 # Beyond single operations -----------------------------------------------------------------------------------------

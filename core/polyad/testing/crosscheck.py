@@ -51,6 +51,7 @@ def crosscheck(
     among those. At the end the whole program runs on each backend; its results, its gradients and what it wrote into
     its arguments are compared too.
 
+    Eigenvectors, singular vectors and QR factors are compared up to their signs or phases, which libraries choose.
     Random numbers differ between backends: operations on them are compared on the reference's numbers, and a program
     that draws some is compared as a whole by shape and type alone. The operations of other threads are not seen.
 
@@ -307,9 +308,12 @@ class _Comparison:
         if order == 0 and kernel_source(device.backend, operation.function) != "body":
             return []
         try:
-            return parts_of(operation, operation.device, order)
+            parts = parts_of(operation, operation.device, order)
         except Exception:  # what cannot be taken apart is compared as one
             return []
+        for part in parts:
+            part.line = operation.line
+        return parts
 
     def _disagreement(
         self, operation: Operation, actual: Replayed, expected: Replayed, order: int

@@ -17,6 +17,7 @@ from ..plugins import DEFAULT_BACKEND, plugins
 from ..tensor import Tensor, wrap
 from ..views import node_of, raw
 from .operations import Operation, Program, host_of, traced
+from .phases import with_one_choice
 
 __all__ = ["Replayed", "cotangents", "parts_of", "replay", "run_again", "widened"]
 
@@ -123,7 +124,8 @@ def _outputs(operation: Operation, inputs: Sequence[Any], device: Device) -> tup
         return _as_tuple(_body(operation, inputs, params))
     values = [raw(x) if isinstance(x, Tensor) else x for x in inputs]
     result = device.kernels[function](*((values,) if function.sequence else values), **params)
-    return _as_tuple(finish(function, device, inputs, values, edges if recorded else None, params, result))
+    found = _as_tuple(finish(function, device, inputs, values, edges if recorded else None, params, result))
+    return with_one_choice(function.name, found)
 
 
 def _written(operation: Operation, inputs: Sequence[Any], params: dict[str, Any], device: Device) -> Tensor | None:
