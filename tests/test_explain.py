@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,7 +21,6 @@ from polyad.kernels import Kernel, KernelWatch, watching_kernels
 from polyad.plugins import plugins
 from polyad.testing import explain
 from polyad.testing.costs import COUNTS
-from polyad.views import raw
 
 
 class Counting(KernelWatch):
@@ -89,7 +89,7 @@ def test_the_prediction_is_what_happens(backend: Backend, name: str) -> None:
         y = f(*args)
     assert [s.name for s in found.steps] == watch.names
     arrays = {id(a): a for node in graph([y._node]) for a in held(node)}
-    assert found.bytes_kept == sum(a.nbytes for a in arrays.values())
+    assert found.bytes_kept == sum(math.prod(a.shape) * y.device.dtypes[a.dtype].itemsize for a in arrays.values())
     assert sum(s.kept for s in found.steps) == found.bytes_kept
     assert found.missing == found.transfers == found.without_gradient == found.without_second_gradient == ()
     leaves = [x for x in args if x.requires_grad]
@@ -314,7 +314,7 @@ def test_arguments_and_random_numbers_stay_as_they_are(backend: Backend) -> None
     ad.manual_seed(0)
     explain(f, (x,))
     assert ad.rand(2).tolist() == first
-    assert raw(x).any()
+    assert bool((x != 0).any())
     assert not x.requires_grad
 
 

@@ -168,7 +168,9 @@ class Program(KernelWatch):
     # Kernels --------------------------------------------------------------------------------------------
 
     def kernel(self, function: Function, device: Device, kernel: Kernel) -> Kernel:
-        """Note the calls of a kernel."""
+        """Note the calls of a kernel; of a backend wrapped round another, those of the other."""
+        if device not in plugins.loaded_devices():
+            return kernel
         several = function.outputs != 1
 
         def noted(*arrays: Any, **params: Any) -> Any:
@@ -258,6 +260,8 @@ class Program(KernelWatch):
 
     def sees(self, node: Node, operands: Sequence[Any]) -> None:
         """Note which gradients the operation just run has, and what is kept for them."""
+        if node.device not in plugins.loaded_devices():
+            return
         kept = 0
         for array in kept_by(node):
             if array not in self._kept:

@@ -59,7 +59,9 @@ def parts_of(operation: Operation, device: Device, order: int) -> list[Operation
         with no_grad():
             _body(operation, _brought(operation, device), _params(operation, device))
 
-    return traced(run)[1].operations
+    found = traced(run)[1].operations
+    # a body that indexes arrays with brackets is, on tensors, the function itself
+    return found if order else [o for o in found if o.function is not operation.function]
 
 
 def _run(operation: Operation, device: Device, order: int, create_graph: bool) -> list[tuple[str, Tensor | None]]:
