@@ -1,8 +1,8 @@
 """Drawings of graphs: what they hold, how large graphs are folded, and that the texts are well formed."""
 
 import gc
-import random
 import itertools
+import random
 import subprocess
 import sys
 import weakref
