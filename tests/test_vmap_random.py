@@ -107,11 +107,6 @@ def test_an_own_generator(backend: Backend) -> None:
 MANY = 20000
 
 
-def moments(x: Any) -> tuple[Any, Any]:
-    """Mean and standard deviation along the first axis."""
-    return x.mean(axis=0), x.std(axis=0)
-
-
 @pytest.mark.parametrize(
     ("draw", "mean", "std"),
     [
