@@ -139,10 +139,10 @@ def operands(made: Function, args: Sequence[Any]) -> tuple[list[Any], Device]:
             if device is None:
                 device, first = arg._device, arg
             elif arg._device is not device:
-                found = meet(device, arg._device)
-                if found is None:
+                deeper = meet(device, arg._device)
+                if deeper is None:
                     raise DeviceError(_mixed(made, first, arg))
-                device = found
+                device = deeper
     if device is None:
         for position, arg in enumerate(args):
             if type(arg) not in SCALARS:

@@ -34,13 +34,22 @@ __all__ = [
     "is_anomaly_enabled",
     "is_grad_enabled",
     "no_grad",
+    "profiler",
     "set_detect_anomaly",
     "set_grad_enabled",
 ]
 
 
+_LATE = ("functional", "profiler")
+"""Modules that build on what stands below this package, and are loaded when first asked for."""
+
+
 def __getattr__(name: str) -> Any:
-    """Give the checks of `polyad.testing` under PyTorch's names, loaded when first asked for."""
+    """Give what is loaded when first asked for: modules, and the checks of `polyad.testing` under PyTorch's names."""
+    if name in _LATE:
+        import importlib
+
+        return importlib.import_module(f"{__name__}.{name}")
     if name in ("gradcheck", "gradgradcheck"):
         from .. import testing
 

@@ -526,7 +526,7 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     value = _fitted(x, value, result_shape(x.shape, key, arrays))
     values, edge = (raw(value), node_of(value)) if isinstance(value, Tensor) else (value, None)
     history = recording() and (node_of(x) is not None or edge is not None)
-    kernel: Callable[..., Any] | None = x._device.backend.inplace.get("setitem")
+    kernel: Callable[..., Any] | None = x._device.inplace.get("setitem")
     try:
         if kernel is None or history:
             result = _put(x, value, *arrays, key=key)
@@ -564,7 +564,7 @@ def _written(x: Tensor, index: Any, value: Any) -> bool:
     """
     try:
         data, device = x._data, x._device
-        kernel = device.backend.inplace.get("setitem")
+        kernel = device.inplace.get("setitem")
         if kernel is None or x._node is not None or (x._storage is not None and x._path is not None):
             return False
         if type(value) in SCALARS:

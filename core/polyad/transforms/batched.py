@@ -53,7 +53,7 @@ class BatchedBackend(WrappedBackend):
     def is_traced(self, array: Any) -> bool:
         """Whether examples may differ, so that there is not one value; or there is none below."""
         tensor = array.tensor
-        return array.batched or tensor.backend.is_traced(tensor._data)  # type: ignore[no-any-return]
+        return bool(array.batched or tensor.backend.is_traced(tensor._data))
 
     def to_host(self, array: Any) -> Any:
         """Give the values, where they are the same for all examples."""
