@@ -47,7 +47,8 @@ class KernelTable(dict[Function, Kernel]):
         super().__init__()
         self.device = device
         self.unwatched: dict[Function, Kernel] = {}  # the kernels as they are, while a watch makes them over
-        _tables[id(self)] = self
+        if not device.depth:  # kernels of transforms call these
+            _tables[id(self)] = self
 
     def __missing__(self, function: Function) -> Kernel:
         kernel = self.unwatched.get(function)
@@ -57,7 +58,7 @@ class KernelTable(dict[Function, Kernel]):
             if function.prepare:
                 kernel = backend.prepare(kernel, function)
             kernel = backend.place(kernel, self.device)
-        if _watches:
+        if _watches and not self.device.depth:
             self.unwatched[function] = kernel
             for watch in _watches:
                 kernel = watch.kernel(function, self.device, kernel)

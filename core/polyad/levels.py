@@ -21,7 +21,7 @@ from .dtypes import BY_NAME, DType
 from .errors import TransformError
 from .function import FUNCTIONS, XP, Function
 from .graph import guard
-from .kernels import Kernel, KernelTable, Namespace
+from .kernels import Kernel, KernelTable, Namespace, as_it_is
 from .tensor import Tensor, wrap
 from .views import raw
 
@@ -152,6 +152,7 @@ class WrappedDevice(Device):
         self.xp = self.plain = Namespace(self, self._function)
         self.array, self.asarray = backend.array, backend.normalize
         self.pull = self.add_into = None
+        self.inplace, self.watched_source = backend.inplace, as_it_is
         self.native, self.dtypes, self.accepted, self.weak = backend.types
         self._ones = {}
 

@@ -140,12 +140,11 @@ def _rule_at(function: Function, position: int) -> tuple[Any, Any]:
 
 def _linear(function: Function, tangents: Any, out: Any, primals: Any, params: dict[str, Any]) -> Any:
     """Apply the function to the tangents: it is linear in the arrays that have rules together."""
-    arrays = []
+    arrays = list(tangents)
     for i, (t, p) in enumerate(zip(tangents, primals, strict=True)):
-        if t is not None or p is None or _rule_at(function, i)[1] is None:
-            arrays.append(p if t is None else t)
-        else:
-            arrays.append(FUNCTIONS["zeros_like"].call(p) if isinstance(p, Tensor) else 0.0)
+        if t is None:
+            varied = _rule_at(function, i)[1] is not None and p is not None
+            arrays[i] = p if not varied else FUNCTIONS["zeros_like"].call(p) if isinstance(p, Tensor) else 0.0
     return _called(function, arrays, params)
 
 
