@@ -100,6 +100,14 @@ class Faulty:
 _made: Final[dict[str, Faulty]] = {}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _backends_of_other_tests_only() -> Iterator[None]:
+    """Leave no backend of this module's behind."""
+    before = dict(plugins._backends)
+    yield
+    plugins._backends = before
+
+
 @pytest.fixture
 def faulty(loaded_backend: Backend) -> Iterator[Faulty]:
     """A backend beside each backend to plant faults in."""

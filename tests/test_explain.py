@@ -6,7 +6,7 @@ import io
 import math
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -176,6 +176,14 @@ def test_the_programs_own_functions_keep_too(backend: Backend) -> None:
 
 
 # What a backend lacks ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _backends_of_other_tests_only() -> Iterator[None]:
+    """Leave no backend of this module's behind."""
+    before = dict(plugins._backends)
+    yield
+    plugins._backends = before
 
 
 @pytest.fixture(scope="module")
