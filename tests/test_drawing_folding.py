@@ -67,6 +67,21 @@ def test_equal_operations_with_other_edges_are_no_repeat() -> None:
     assert max(counts[1], default=0) < 40
 
 
+def test_two_parts_that_are_wired_otherwise_are_no_repeat() -> None:
+    def part(x: Any, deep: bool) -> Any:
+        found = [x]
+        for function in (ad.sin, ad.cos, ad.tanh, ad.atan, ad.sinh, ad.asinh):
+            found.append(function(found[-1] if deep else x))
+        return ad.concat(found[1:]).sum() * leaf(3)
+
+    def frames(second: bool) -> list[int]:
+        drawing = draw(part(part(leaf(3), True), second), limit=16)
+        return [v.count for v in everything(drawing.vertices) if v.kind == "frame"]
+
+    assert frames(True) == [2]
+    assert frames(False) == []
+
+
 def test_modules_become_boxes_where_that_takes_it(backend: Backend) -> None:
     model, x = Deep(4, 6), ad.randn(3, 2)
     whole = draw(model, x)

@@ -93,7 +93,9 @@ def _box(members: Sequence[Vertex], name: str) -> Vertex:
         words.append(f"and {len(operations) - _LISTED} others")
     leaves = [v for v in members if v.kind == "leaf"]
     if leaves:
-        words.append(f"{_several(len(leaves), 'leaf', 'leaves')}, {_several(sum(v.size for v in leaves), 'element')}")
+        size = sum(v.size for v in leaves)  # 0 of leaves that nobody holds any more
+        elements = f", {_several(size, 'element')}" if size else ""
+        words.append(_several(sum(v.count for v in leaves), "leaf", "leaves") + elements)
     vertex = Vertex("box", _several(sum(operations.values()), "operation"), name=name, lines=tuple(words))
     vertex.place = ", ".join(dict.fromkeys(v.place for v in members))
     vertex.saved, vertex.form = sum(v.saved for v in members), members[-1].form

@@ -120,9 +120,7 @@ class _Reader:
         """Note which results are used of operations that have several."""
         for edge in (*edges, *(e for node in nodes for e in node.edges)):
             if type(edge) is Output:
-                found = self.routes.setdefault(edge.node.seq, {})
-                if edge.hooks or edge.index not in found:
-                    found[edge.index] = edge
+                self.routes.setdefault(edge.node.seq, {}).setdefault(edge.index, edge)
 
     def _put(self, vertex: Vertex, *values: Value) -> Vertex:
         self.vertices.append(vertex)

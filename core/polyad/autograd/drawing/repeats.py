@@ -107,7 +107,7 @@ class _Order:
             times = (end - cut) // length
             return inside, crossing, not here.is_source, -here.size, -times, -cut
 
-        begin = min(range(start, start + length), key=rank)
+        begin = min((cut for cut in range(start, start + length) if (end - cut) // length > 1), key=rank)
         return _Repeat(begin, length, (end - begin) // length)
 
     def _connected_alike(self, repeat: _Repeat) -> Iterator[_Repeat]:
