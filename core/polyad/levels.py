@@ -219,6 +219,8 @@ class WrappedBackend(Backend):
         assert isinstance(device, WrappedDevice)
         if not function.inputs:
             return self.creation(function, device)
+        if function is FUNCTIONS["to_device"]:  # its parameters are devices of this level
+            return lambda array, *, source, device: self.move(array, source, device)
         return self.kernel(function, device)
 
     def creation(self, function: Function, device: WrappedDevice) -> Kernel:
