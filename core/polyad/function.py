@@ -427,7 +427,17 @@ class Call(Protocol[Result]):
 
 
 class Registry(dict[str, Function]):
-    """The functions users reach by name, ``name -> Function``."""
+    """The functions users reach by name, ``name -> Function``.
+
+    Attributes
+    ----------
+    namespaces : set of str
+        What stands before a dot in a name.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.namespaces: set[str] = set()
 
     def add(self, functions: Iterable[Function], provider: str) -> None:
         """Add a provider's functions, all or, if one's name is taken, none.
@@ -447,6 +457,7 @@ class Registry(dict[str, Function]):
         for name, function in new.items():
             function.provider = provider
             self[name] = function
+            self.namespaces.update(name[:i] for i, c in enumerate(name) if c == ".")
 
 
 FUNCTIONS: Final = Registry()
@@ -464,7 +475,7 @@ class TensorNamespace(XP):
         found: Any
         if function is not None:
             found = function.call
-        elif any(f.startswith(full + ".") for f in FUNCTIONS):
+        elif full in FUNCTIONS.namespaces:
             found = TensorNamespace(full + ".")
         elif full in BY_NAME:  # a type: xp.float64
             found = BY_NAME[full]
