@@ -146,6 +146,7 @@ def is_tensor(obj: Any) -> Any:
     return isinstance(obj, Tensor)
 
 
+_TESTING = ("crosscheck", "explain")
 _SUBMODULES = ("autograd", "fft", "func", "hookspecs", "linalg", "random", "testing", "utils")
 
 
@@ -157,8 +158,12 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return importlib.import_module(f"polyad.{name}")
+    if name in _TESTING:
+        from importlib import import_module
+
+        return getattr(import_module("polyad.testing"), name)
     return plugins.attribute(name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_SUBMODULES, *plugins.plugin_names()})
+    return sorted({*globals(), *_SUBMODULES, *_TESTING, *plugins.plugin_names()})

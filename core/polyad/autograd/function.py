@@ -277,7 +277,7 @@ def _results(cls: type[Function], ctx: Any, args: Any, edges: tuple[Any, ...], o
         _save(ctx, node, args, edges, tensors, made)
     watch: Any = watched()
     if watch is not None:
-        watch.note(node)
+        watch.note(node, args)
     return made
 
 
