@@ -257,8 +257,9 @@ class Function:
     jvp : callable or str or None
         The derivative in forward mode: ``"linear"`` for a function that is linear in the arrays with rules together,
         ``"multilinear"`` for one that is in each; ``"transposed"`` for an elementwise function that is not holomorphic,
-        so that its rules are not factors of complex numbers; or ``jvp(xp, tangents, out, *arrays, **params)``. Without
-        it the rules are factors, if it is elementwise, and otherwise transposed, or the body is differentiated.
+        so that its rules are not factors of complex numbers; ``"body"`` for one whose rules are slower than to
+        differentiate its body; or ``jvp(xp, tangents, out, *arrays, **params)``. Without it the rules are factors, if
+        it is elementwise, and otherwise transposed, or the body is differentiated.
     batching : callable or None
         How it is computed for many examples at once, by `vmap`; see `polyad.batching`. Without it the body is.
     differentiable : bool
