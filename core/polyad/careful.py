@@ -16,7 +16,7 @@ from .errors import DeviceError, DTypeError, OperandError, PolyadError, ShapeErr
 from .function import FUNCTIONS, TENSORS, Function
 from .grad_mode import recording
 from .graph import Output, guard, record
-from .levels import lift, meet
+from .levels import check_current, lift, meet
 from .plugins import plugins
 from .tensor import Tensor, wrap
 from .views import node_of, raw
@@ -141,6 +141,7 @@ def operands(made: Function, args: Sequence[Any]) -> tuple[list[Any], Device]:
             elif arg._device is not device:
                 found = meet(device, arg._device)
                 if found is None:
+                    check_current(made.name, device, arg._device)
                     raise DeviceError(_mixed(made, first, arg))
                 device = found
     if device is None:

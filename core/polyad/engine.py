@@ -18,8 +18,9 @@ from .backend import Device
 from .backward_hooks import after, after_accumulating, before, call_hooks, leave
 from .errors import AutogradError
 from .function import ARRAY, ARRAYS, FUNCTIONS, NAMESPACE, ONE_OF, OUT, TENSORS, Function, Rule
-from .grad_mode import no_grad, watched
+from .grad_mode import watched
 from .graph import AccumulateGrad, Node, Output, opened, origin, specs_of
+from .levels import unrecorded
 from .plugins import plugins
 from .rules import sum_to
 from .tensor import wrap
@@ -199,7 +200,7 @@ def _propagate(
             rules = function.rules
             if function.variadic:
                 if function.joint is not None:
-                    gradients = function.joint(node, g, args, tensors)
+                    gradients = function.joint(node, g, args, tensors, create_graph)
                 else:
                     rules = rules_for(function, len(args))
             if tracked or hooks is not None:
@@ -367,7 +368,7 @@ def accumulate(gradients: dict[Any, Any], create_graph: bool) -> None:
                 g = device.asarray(g)
             g = as_type(g, leaf, device)
             if leaf._grad is not None:
-                with no_grad():
+                with unrecorded(device):
                     leaf._grad.add_(leave(g, device))
             elif device.dtypes[g.dtype].is_complex:
                 leaf._grad = leave(g, device)

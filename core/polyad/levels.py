@@ -12,7 +12,7 @@ always the lowest ones of the stack, and two tensors meet at the deeper one's (`
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, ClassVar, Final
 
@@ -20,12 +20,29 @@ from .backend import Backend, Device
 from .dtypes import BY_NAME, DType
 from .errors import TransformError
 from .function import XP, Function
+from .grad_mode import no_grad
 from .graph import guard
 from .kernels import Kernel, KernelTable, Namespace
 from .tensor import Tensor, wrap
 from .views import raw
 
-__all__ = ["Level", "WrappedArray", "WrappedBackend", "WrappedDevice", "active", "entered", "lift", "lifted", "meet"]
+__all__ = [
+    "Level",
+    "WrappedArray",
+    "WrappedBackend",
+    "WrappedDevice",
+    "active",
+    "below",
+    "check_current",
+    "enter",
+    "entered",
+    "leave",
+    "lift",
+    "lifted",
+    "meet",
+    "stray",
+    "unrecorded",
+]
 
 
 class WrappedArray:
@@ -55,6 +72,10 @@ class WrappedArray:
     def mT(self) -> Any:  # noqa: N802 - the standard's name
         """Its matrices transposed."""
         return raw(wrap(self, self.device).mT)
+
+    def shown(self) -> tuple[Tensor, list[str]]:
+        """Give a tensor of the level below whose elements are shown in its place, and what is said beside them."""
+        raise NotImplementedError
 
 
 def _operator(name: str) -> Any:
@@ -94,6 +115,12 @@ class Level:
     backend: ClassVar[type[WrappedBackend]]
     """The class of the backends that it wraps round others."""
 
+    outside: ClassVar[str] = (
+        "outside the function that was transformed, where it has no meaning; return it from the function, and use what "
+        "the transform gives back"
+    )
+    """Where its tensors are when they are used too late, and what to write."""
+
     def __init__(self) -> None:
         self.ended = False
         self._devices: dict[Device, WrappedDevice] = {}
@@ -108,6 +135,21 @@ class Level:
     def constant(self, tensor: Tensor, device: WrappedDevice) -> WrappedArray:
         """Give the array of this level that stands for a tensor which the transform does not vary."""
         raise NotImplementedError
+
+    def end(self) -> None:
+        """Have every function raise that meets a tensor of this level from here on."""
+        self.ended = True
+        for device in self._devices.values():
+            device.kernels = _Ended(device)
+
+
+class _Ended(KernelTable):
+    """The kernels of a level that is over: there are none. So what is on in a fast call is not asked for it."""
+
+    __slots__ = ()
+
+    def __missing__(self, function: Function) -> Kernel:
+        raise TransformError(f"{function.name}: {stray(self.device)}")
 
 
 class WrappedDevice(Device):
@@ -267,8 +309,56 @@ def entered(level: Level) -> Iterator[None]:
     try:
         yield
     finally:
-        level.ended = True
+        level.end()
         _active.reset(token)
+
+
+def enter(level: Level) -> None:
+    """Make a level the innermost in progress, until `leave`."""
+    _active.set((*_active.get(), level))
+
+
+def leave(level: Level) -> None:
+    """End the innermost level in progress.
+
+    Raises
+    ------
+    TransformError
+        If the level is another.
+    """
+    levels = _active.get()
+    if not levels or levels[-1] is not level:
+        state = "has ended already" if level.ended else "is not the innermost: end those first that began later"
+        raise TransformError(f"the level of {level.backend.transform} {state}")
+    level.end()
+    _active.set(levels[:-1])
+
+
+@contextmanager
+def below(level: Level, device: Device | None = None) -> Iterator[None]:
+    """A block that is outside a level in progress, and outside those that are inside it.
+
+    Raises
+    ------
+    TransformError
+        If the level is not in progress; it names ``device``.
+    """
+    levels = _active.get()
+    if level not in levels:
+        raise TransformError(stray(device) if device is not None else f"a tensor is used {level.outside}")
+    token = _active.set(levels[: levels.index(level)])
+    try:
+        yield
+    finally:
+        _active.reset(token)
+
+
+def unrecorded(*devices: Device) -> AbstractContextManager[Any]:
+    """A block in which gradients are computed that nobody differentiates at their own level.
+
+    That is `no_grad`, but for tensors of a level the mode around: the level below may record what they hold.
+    """
+    return nullcontext() if any(d.depth for d in devices) else no_grad()
 
 
 def meet(a: Device, b: Device) -> Device | None:
@@ -317,9 +407,17 @@ def lifted(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def check_current(name: str, *devices: Device) -> None:
+    """Raise if one of the devices is of a transform that is over, or of another thread's; ``name`` says who asks."""
+    for device in devices:
+        found: Any = device
+        while found.depth:
+            if found.level not in _active.get():
+                raise TransformError(f"{name}: {stray(found)}")
+            found = found.inner
+
+
 def stray(device: Device) -> str:
     """Say that a tensor is of a transform that is over, or of another thread's."""
-    return (
-        f"a tensor of {device.where} is used outside the function that was transformed, where it has no meaning; "
-        f"return it from the function, and use what the transform gives back"
-    )
+    assert isinstance(device, WrappedDevice)
+    return f"a tensor of {device.where} is used {device.level.outside}"

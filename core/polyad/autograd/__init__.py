@@ -40,7 +40,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Give the checks of `polyad.testing` under PyTorch's names, loaded when first asked for."""
+    """Load what is not needed at once: `forward_ad`, and the checks of `polyad.testing` under PyTorch's names."""
+    if name == "forward_ad":
+        import importlib
+
+        return importlib.import_module(f"{__name__}.{name}")
     if name in ("gradcheck", "gradgradcheck"):
         from .. import testing
 

@@ -40,8 +40,9 @@ class Batched(WrappedArray):
         shape = tensor.shape
         self.shape, self.dtype = shape[1:] if batched else shape, tensor.dtype
 
-    def __repr__(self) -> str:
-        return f"{self.tensor!r}, of each of {self.tensor.shape[0]} examples" if self.batched else repr(self.tensor)
+    def shown(self) -> tuple[Tensor, list[str]]:
+        """Give the tensor of all examples, and their number."""
+        return self.tensor, [f"examples={self.tensor.shape[0]}"] if self.batched else []
 
 
 class BatchedBackend(WrappedBackend):

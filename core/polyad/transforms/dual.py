@@ -41,8 +41,9 @@ class Dual(WrappedArray):
         self.device, self.primal, self.tangent = device, primal, tangent
         self.shape, self.dtype = primal.shape, primal.dtype
 
-    def __repr__(self) -> str:
-        return f"{self.primal!r}, tangent {self.tangent!r}"
+    def shown(self) -> tuple[Tensor, list[str]]:
+        """Give the value, and the tangent, as PyTorch shows it."""
+        return self.primal, [] if self.tangent is None else [f"tangent={self.tangent!r}"]
 
 
 class DualBackend(WrappedBackend):

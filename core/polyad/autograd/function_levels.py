@@ -1,0 +1,415 @@
+"""`Function` on tensors of a level (see `polyad.levels`): under `vmap` and in forward mode.
+
+A call at a level is a call at the level below, and what the level makes of its results. Forward itself runs at the
+lowest, once. What its context keeps is known by places: which argument it is, which result, or neither. So there is a
+context for each level above, of that level's arguments and results, and at each the gradient is the user's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ..backend import Device
+from ..backward_hooks import enter, leave
+from ..containers import Structure, flatten, unflatten
+from ..dtypes import DType
+from ..engine import propagate
+from ..errors import AutogradError, DeviceError, OperandError, ShapeError, TransformError
+from ..function import FUNCTIONS
+from ..grad_mode import enable_grad, is_grad_enabled, recording
+from ..graph import AccumulateGrad
+from ..levels import below, lift, meet
+from ..tensor import Tensor, wrap
+from ..transforms.batched import Batched
+from ..transforms.dual import Dual, DualLevel
+from ..views import node_of, raw
+from .function import Function, FunctionCtx, fitted, forwarded, results, returned
+from .joint import form_of
+from .refusals import INTERMEDIATE, refusing
+
+__all__ = [
+    "ARGUMENT",
+    "OTHER",
+    "RESULT",
+    "Call",
+    "Kept",
+    "OfExamples",
+    "Place",
+    "applied",
+    "called",
+    "device_of",
+    "kept_by",
+    "moved_by",
+    "refused",
+    "tangent_of",
+]
+
+ARGUMENT, RESULT, OTHER = "argument", "result", "other"
+
+
+class Place(NamedTuple):
+    """What a tensor is that forward kept: the argument or result of a number, or an `OTHER` one."""
+
+    kind: str
+    number: int
+
+
+class Kept(NamedTuple):
+    """What forward left in its context, without the tensors.
+
+    Attributes
+    ----------
+    backward, forward : tuple of (Place or None)
+        What was saved for `Function.backward` and for `Function.jvp`.
+    attributes : dict
+        The attributes that the user set: ``name -> (leaves, structure)``, with a Place for each tensor.
+    constant : frozenset of int
+        The results that have no gradient.
+    materialize : bool
+    """
+
+    backward: tuple[Place | None, ...]
+    forward: tuple[Place | None, ...]
+    attributes: dict[str, tuple[list[Any], Structure]]
+    constant: frozenset[int]
+    materialize: bool
+
+
+class Call:
+    """One call of a `Function`, as it is at one level.
+
+    Attributes
+    ----------
+    cls : type
+    kept : Kept or None
+        None if forward did not run, but the class's own ``vmap``.
+    args, outputs, others : list
+        Of this level. Outputs have their history, once they are recorded.
+    needed : tuple of bool
+        Of which arguments a gradient or a tangent may be wanted.
+    several : bool
+        Whether it returns a tuple.
+    varied : bool
+        Whether a level below has tangents of arguments, so that the ``others`` lack theirs.
+    """
+
+    def __init__(
+        self,
+        cls: type[Function],
+        kept: Kept | None,
+        args: Sequence[Any],
+        outputs: Sequence[Any],
+        others: Sequence[Tensor],
+        needed: Sequence[bool],
+        *,
+        several: bool,
+        varied: bool = False,
+    ) -> None:
+        self.cls, self.kept, self.several, self.varied = cls, kept, several, varied
+        self.args, self.outputs, self.others, self.needed = list(args), list(outputs), list(others), tuple(needed)
+
+    def at(self, place: Any) -> Any:
+        """Give what is at a place; anything else as it is."""
+        if type(place) is not Place:
+            return place
+        return {ARGUMENT: self.args, RESULT: self.outputs, OTHER: self.others}[place.kind][place.number]
+
+    def context(self, *, forward: bool = False) -> Any:
+        """Make the context of this level: for `Function.backward`, or for `Function.jvp`."""
+        cls, kept = self.cls, self.kept
+        if kept is None:
+            raise TransformError(
+                f"{cls.__name__}: gradients inside vmap need what its vmap(...) leaves no context for; give it "
+                f"forward(*args) and setup_context(ctx, inputs, output) in place of forward(ctx, *args)"
+            )
+        ctx: Any = cls._context()
+        for name, (leaves, structure) in kept.attributes.items():
+            setattr(ctx, name, unflatten(structure, list(map(self.at, leaves))))
+        ctx._to_save = tuple(map(self.at, kept.forward if forward else kept.backward))
+        ctx._materialize, ctx._varied, ctx.needs_input_grad = kept.materialize, self.varied, self.needed
+        ctx._constant = frozenset(id(self.outputs[i]) for i in kept.constant)
+        return ctx
+
+    def record(self) -> None:
+        """Record the call at this level, if an argument has a history there."""
+        edges = tuple(node_of(a) if isinstance(a, Tensor) else None for a in self.args)
+        if recording() is False or all(e is None for e in edges):
+            return
+        self.outputs = results(self.cls, self.context(), self.args, edges, self.outputs)
+        # from here on, what is neither argument nor result has a history that is not known
+        tensors = [t for t in (*self.args, *self.outputs) if isinstance(t, Tensor)]
+        if any(node_of(t) is not None for t in self.outputs if isinstance(t, Tensor)):
+            self.others = [refusing(self.cls.__name__, o, list(map(node_of, tensors)), _why(o)) for o in self.others]
+
+    def differentiable(self, i: int) -> bool:
+        """Whether a result has a gradient."""
+        y = self.outputs[i]
+        return (
+            isinstance(y, Tensor) and y.dtype.is_differentiable and (self.kept is None or i not in self.kept.constant)
+        )
+
+
+def _why(tensor: Tensor) -> str:
+    return INTERMEDIATE.format(what="a tensor that was kept", shape=tensor.shape)
+
+
+def device_of(cls: type, tensors: Sequence[Any]) -> Device:
+    """Give the device at which tensors meet: the deepest.
+
+    Raises
+    ------
+    DeviceError
+        If there is none.
+    """
+    found: Device | None = None
+    for t in tensors:
+        if isinstance(t, Tensor) and t._device is not found:
+            at = t._device if found is None else meet(found, t._device)
+            if at is None:
+                raise DeviceError(
+                    f"{cls.__name__}: arguments are of different transforms: {found and found.where}, and "
+                    f"{t._device.where}"
+                )
+            found = at
+    assert found is not None
+    return found
+
+
+class OfExamples(Function):
+    """A function of all examples together, made of one of single examples (see `function_examples`)."""
+
+
+# Calls -----------------------------------------------------------------------------------------------------------
+
+
+def applied(cls: type[Function], args: Sequence[Any]) -> Any:
+    """Do what `Function.apply` does, where an argument is of a level."""
+    call = called(cls, args, [False] * len(args))
+    return tuple(call.outputs) if call.several else call.outputs[0]
+
+
+def called(cls: type[Function], args: Sequence[Any], needed: Sequence[bool]) -> Call:
+    """Call a function at the level of its deepest argument, and record it there.
+
+    ``needed`` says of which arguments a level above wants a gradient or a tangent.
+    """
+    tensors = [a for a in args if isinstance(a, Tensor)]
+    device: Any = device_of(cls, tensors) if tensors else None
+    if device is not None:
+        args = [lift(a, device) if isinstance(a, Tensor) else a for a in args]
+        needed = [n or node_of(a) is not None if isinstance(a, Tensor) else False for n, a in zip(needed, args)]  # noqa: B905
+    if device is None or not device.depth:
+        call = _at_the_bottom(cls, args, needed)
+    elif isinstance(device.level, DualLevel):
+        call = _dual(cls, args, needed, device)
+    else:
+        from .function_examples import batched
+
+        call = batched(cls, args, needed, device)
+    call.record()
+    return call
+
+
+def _at_the_bottom(cls: type[Function], args: Sequence[Any], needed: Sequence[bool]) -> Call:
+    """Run forward, on arguments of the lowest level."""
+    if not issubclass(cls, OfExamples):
+        args = list(map(_apart, args))
+    ctx: Any = cls._context()
+    ctx.needs_input_grad = tuple(needed)
+    return kept_by(cls, ctx, args, forwarded(cls, ctx, args), needed)
+
+
+def _apart(x: Any) -> Any:
+    """An argument in memory of its own: forward may write to it, and transforms cannot undo that."""
+    if not isinstance(x, Tensor) or not x._device.backend.writable:
+        return x
+    return wrap(x._device.backend.copy(raw(x)), x._device, node_of(x))
+
+
+def kept_by(cls: type[Function], ctx: Any, args: Sequence[Any], output: Any, needed: Sequence[bool]) -> Call:
+    """Take a context apart that forward has filled.
+
+    Raises
+    ------
+    TransformError
+        If forward wrote to an argument in place.
+    """
+    if ctx._dirty:
+        raise TransformError(
+            f"{cls.__name__}: forward marks an argument dirty, which it writes to in place; inside a transform it has "
+            f"to return a new tensor"
+        )
+    outputs = list(output) if isinstance(output, tuple) else [output]
+    others: list[Tensor] = []
+
+    def place(t: Any) -> Any:
+        if not isinstance(t, Tensor):
+            return t
+        for kind, tensors in ((ARGUMENT, args), (RESULT, outputs), (OTHER, others)):
+            for i, known in enumerate(tensors):
+                if known is t:
+                    return Place(kind, i)
+        others.append(t)
+        return Place(OTHER, len(others) - 1)
+
+    attributes = {}
+    for name, value in vars(ctx).items():
+        if not hasattr(FunctionCtx, name):
+            leaves, structure = flatten(value)
+            if not any(isinstance(x, Tensor) for x in leaves):
+                leaves, structure = [value], Structure()
+            attributes[name] = list(map(place, leaves)), structure
+    saved = ctx._to_save or ()
+    constant = frozenset(i for i, y in enumerate(outputs) if id(y) in ctx._constant)
+    kept = Kept(
+        tuple(map(place, saved)),
+        tuple(map(place, saved if ctx._for_forward is None else ctx._for_forward)),
+        attributes,
+        constant,
+        ctx._materialize,
+    )
+    return Call(cls, kept, args, outputs, others, needed, several=isinstance(output, tuple))
+
+
+# Forward mode ----------------------------------------------------------------------------------------------------
+
+
+def _dual(cls: type[Function], args: Sequence[Any], needed: Sequence[bool], device: Any) -> Call:
+    """Call a function on values, and give its results their tangents."""
+    arrays = [raw(a) if isinstance(a, Tensor) else a for a in args]
+    primals = [a.primal if type(a) is Dual else a for a in arrays]
+    tangents = [a.tangent if type(a) is Dual else None for a in arrays]
+    moving = any(t is not None for t in tangents)
+    with below(device.level, device):
+        inner = called(cls, primals, [n or t is not None for n, t in zip(needed, tangents, strict=True)])
+        moved = _tangents(inner, tangents) if moving else [None] * len(inner.outputs)
+    outputs = [
+        wrap(Dual(device, y, t), device) if isinstance(y, Tensor) else y
+        for y, t in zip(inner.outputs, moved, strict=True)
+    ]
+    others = [lift(o, device) for o in inner.others]
+    varied = inner.varied or moving
+    return Call(cls, inner.kept, args, outputs, others, needed, several=inner.several, varied=varied)
+
+
+def _tangents(call: Call, tangents: Sequence[Any]) -> list[Any]:
+    """The tangents of a call's results: by the class's own rule, or by its backward."""
+    if call.varied and call.others:
+        raise AutogradError(f"{call.cls.__name__}: {_why(call.others[0])}")
+    own = call.cls.jvp is not Function.jvp
+    return _by_jvp(call, tangents) if own else _by_transposing(call, tangents)
+
+
+def _by_jvp(call: Call, tangents: Sequence[Any]) -> list[Any]:
+    name = call.cls.__name__
+    found = moved_by(call.cls, call.context(forward=True), tangents, len(call.outputs))
+    return [
+        tangent_of(name, i, t, y.shape, y.dtype, y._device) if call.differentiable(i) else None
+        for i, (t, y) in enumerate(zip(found, call.outputs, strict=True))
+    ]
+
+
+def moved_by(cls: type[Function], ctx: Any, tangents: Sequence[Any], count: int) -> list[Any]:
+    """Run the user's jvp, and give what it returns: one tangent for each result."""
+    found = cls.jvp(ctx, *tangents)
+    found = list(found) if isinstance(found, (tuple, list)) else [found]
+    if len(found) != count:
+        raise AutogradError(
+            f"{cls.__name__}: jvp returned {len(found)} tangents; expected {count}, one for each result of forward"
+        )
+    return found
+
+
+def tangent_of(name: str, i: int, t: Any, shape: tuple[int, ...], dtype: DType, device: Device) -> Tensor | None:
+    """A tangent that the user's jvp returned, on its result's device and in its type."""
+    if t is None:
+        return None
+    if not isinstance(t, Tensor):
+        raise OperandError(f"{name}: jvp returned a {type(t).__name__} as tangent {i}; expected a tensor or None")
+    if t.shape != shape:
+        raise ShapeError(f"{name}: jvp returned tangent {i} of shape {t.shape}; expected {shape}, the result's own")
+    if meet(t._device, device) is not device:
+        raise DeviceError(f"{name}: jvp returned tangent {i} on {t._device.where}; expected {device.where}")
+    t = lift(t, device)
+    if t.dtype is not dtype:
+        t = FUNCTIONS["real"].call(t) if t.dtype.is_complex and not dtype.is_complex else t
+        t = FUNCTIONS["astype"].call(t, dtype)
+    return t  # type: ignore[no-any-return]
+
+
+def _by_transposing(call: Call, tangents: Sequence[Any]) -> list[Any]:
+    """Transpose the class's backward: differentiate it by the gradients that it is linear in."""
+    cls, name = call.cls, call.cls.__name__
+    if hasattr(cls.backward, "once_differentiable"):
+        raise AutogradError(
+            f"{name}: its backward is marked once_differentiable, so forward mode cannot make tangents of it; give the "
+            f"class a static method jvp(ctx, *tangents), or write backward in polyad's operations without the mark"
+        )
+    recorded = is_grad_enabled()
+    with enable_grad():
+        variables = [_variable(y) if call.differentiable(i) else None for i, y in enumerate(call.outputs)]
+        ctx = call.context()
+        grads = [
+            v if v is not None or not ctx._materialize else FUNCTIONS["zeros_like"].call(y)
+            for v, y in zip(variables, call.outputs, strict=True)
+            if isinstance(y, Tensor)
+        ]
+        needed = [t is not None for t in tangents]
+        roots = []
+        for i, (g, t) in enumerate(zip(returned(cls, ctx, grads, needed), tangents, strict=True)):
+            if t is None or g is None:
+                continue
+            edge: Any = node_of(fitted(name, i, g, form_of(call.args[i]), False))
+            if edge is None:
+                raise AutogradError(
+                    f"{name}: backward returned gradient {i} without using its arguments in recorded operations, so "
+                    f"forward mode cannot make tangents of it; return None for zero, or give the class a static method "
+                    f"jvp(ctx, *tangents)"
+                )
+            roots.append((edge, enter(t, t, True)))
+        edges: list[Any] = [None if v is None else node_of(v) for v in variables]
+        wanted = [e for e in edges if e is not None]
+        found = propagate(roots, keep=True, create_graph=True, wanted=wanted) if roots else {}
+        moved = [leave(found[e], e.device) if e in found else None for e in edges]
+    return moved if recorded else [None if t is None else wrap(raw(t), t._device) for t in moved]
+
+
+def _variable(like: Tensor) -> Tensor:
+    """Make the gradient that backward is differentiated by. Its values do not matter: backward is linear in it."""
+    out: Tensor = FUNCTIONS["zeros_like"].call(like)
+    out._node = AccumulateGrad(out)
+    return out
+
+
+# Once differentiable ---------------------------------------------------------------------------------------------
+
+
+def refused(name: str, x: Any, sources: Sequence[Tensor], why: str) -> Any:
+    """Give a tensor of a level, whose levels below have a history that raises wherever a source has one.
+
+    Raises
+    ------
+    AutogradError
+        If a source has a tangent.
+    """
+    if not isinstance(x, Tensor) or not x._device.depth or not x.dtype.is_differentiable:
+        return x
+    device: Any = x._device
+    array: Any = raw(x)
+    beside = [raw(lift(s, x._device)) for s in sources if meet(s._device, device) is device]
+    if isinstance(device.level, DualLevel):
+        if any(b.tangent is not None for b in beside):
+            raise AutogradError(f"{name}: {why}")
+        held: Any = Dual(device, _refused_inside(name, array.primal, [b.primal for b in beside], why), None)
+    else:
+        held = Batched(device, _refused_inside(name, array.tensor, [b.tensor for b in beside], why), array.batched)
+    return wrap(held, device, node_of(x))
+
+
+def _refused_inside(name: str, x: Tensor, sources: Sequence[Tensor], why: str) -> Tensor:
+    x = refused(name, x, sources, why)
+    edges = [node_of(s) for s in sources]
+    if recording() is False or all(e is None for e in edges):
+        return x
+    return refusing(name, x, edges, why)  # type: ignore[no-any-return]
