@@ -5,7 +5,8 @@ from typing import Any
 
 import array_api_strict as xp
 
-from polyad.backend import Backend, Device, Kernel, lookup
+from polyad.backend import Backend, Device, Kernel
+from polyad.kernels import lookup
 
 NUMBERS = {xp.bool: xp.uint8}
 COMPLEX = {xp.float32: xp.complex64, xp.float64: xp.complex128}

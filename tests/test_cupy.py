@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import subprocess
 import sys
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,6 +126,9 @@ class StandIn(CuPyBackend):
 
     def device_of(self, array: Any) -> Any:
         return self.devices[0]
+
+    def synchronize(self, device: Any) -> None:
+        pass
 
     def random_generator(self, seed: int) -> Any:
         return numpys_generator(seed)
@@ -488,6 +493,88 @@ def test_a_move_between_gpus_waits_for_both(two_gpus: TwoGPUs) -> None:
     got = two_gpus.move(np.arange(6.0).reshape(2, 3).T, here, there)
     assert here.handle.log == ["wait 0", "enter 1", "wait 1"]
     assert got.flags.c_contiguous
+
+
+# Time ----------------------------------------------------------------------------------------------------------
+
+
+class FakeCUDA:
+    """Events that a device passes a millisecond after each other."""
+
+    def __init__(self) -> None:
+        self.now, self.waited = 0.0, 0
+
+    def Event(cuda) -> Any:
+        class Event:
+            def record(self) -> None:
+                cuda.now += 1.0
+                self.passed = cuda.now
+
+            def synchronize(self) -> None:
+                cuda.waited += 1
+
+        return Event()
+
+    def get_elapsed_time(self, first: Any, last: Any) -> float:
+        return last.passed - first.passed
+
+
+def test_a_profile_has_the_time_between_events(
+    on_stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cuda = FakeCUDA()
+    monkeypatch.setattr(on_stand_in, "cuda", cuda, raising=False)
+    x = ad.ones(3, requires_grad=True)
+    with ad.autograd.profiler.profile() as prof:
+        with ad.autograd.profiler.record_function("forward"):
+            y = x.exp().sum()
+        y.backward()
+        assert cuda.waited == 0  # nothing waits for the device before the end
+    rows = {row.key: row for row in prof.key_averages()}
+    assert rows["exp"].device_time_total == 1000.0
+    assert rows["forward"].device_time_total == 2000.0
+    assert rows["forward"].self_device_time_total == 0.0
+    node = rows["SumBackward"]
+    assert node.device_time_total == 3000.0  # with broadcast_to inside
+    assert node.self_device_time_total == 2000.0
+    assert rows["broadcast_to"].device_time_total == 1000.0
+    assert rows["exp"].cpu_time_total != 1000.0
+    header = prof.key_averages().table(sort_by="device_time_total", row_limit=1).splitlines()
+    assert "Self device" in header[0]
+    assert header[2].startswith("SumBackward")
+    prof.export_chrome_trace(tmp_path / "trace.json")
+    trace = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    (row,) = [e["tid"] for e in trace if e["ph"] == "M" and e["args"]["name"] == "cupy-stand-in cuda:0"]
+    on_device = [e for e in trace if e["ph"] == "X" and e["tid"] == row]
+    assert len(on_device) == sum(e.device is not None for e in prof.events)
+    starts = {e["name"]: e["ts"] for e in on_device}
+    assert starts["sum"] - starts["exp"] == pytest.approx(2000.0)  # a millisecond for exp, and one between them
+    assert next(e["dur"] for e in on_device if e["name"] == "SumBackward") == 3000.0
+
+
+def test_views_have_no_memory_of_their_own(on_stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_stand_in, "cuda", FakeCUDA(), raising=False)
+    x = ad.ones(6)
+    with ad.autograd.profiler.profile() as prof:
+        y = x.reshape(2, 3).mT
+        y + 1.0
+    assert [e.allocated for e in prof.events] == [0, 0, 24]
+
+
+def test_events_are_recorded_on_their_device(two_gpus: TwoGPUs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(two_gpus, "cuda", FakeCUDA(), raising=False)
+    there = two_gpus.devices[1]
+    clock = two_gpus.stopwatch(there)
+    clock.stop(None)
+    assert there.handle.log == ["enter 1", "enter 1"]
+    assert clock.queues
+    assert clock.elapsed() == 1_000_000
+    assert two_gpus.stopwatch(there).since(clock) == 2_000_000
+
+
+def test_cupy_has_the_events_that_stopwatches_use() -> None:
+    assert callable(cupy.cuda.get_elapsed_time)
+    assert all(callable(getattr(cupy.cuda.Event, name)) for name in ("record", "synchronize"))
 
 
 # Random numbers ------------------------------------------------------------------------------------------------

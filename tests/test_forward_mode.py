@@ -1,8 +1,8 @@
 """Forward mode of every function at every sample of the table.
 
-A Jacobian times a vector is held against the same Jacobian by reverse mode, which `tests/test_functions.py` holds against
-finite differences: ``<c, J t> == <J^T c, t>`` for random ``c`` and ``t``. And both orders of mixing with reverse mode are
-held against reverse mode twice.
+A Jacobian times a vector is held against the same Jacobian by reverse mode, which `tests/test_functions.py` holds
+against finite differences: ``<c, J t> == <J^T c, t>`` for random ``c`` and ``t``. And both orders of mixing with
+reverse mode are held against reverse mode twice.
 """
 
 from collections.abc import Callable, Sequence

@@ -242,6 +242,34 @@ def test_pack_hooks_of_several_outputs_and_sequences() -> None:
     assert_close(x.grad, again.grad)
 
 
+def test_pack_hooks_of_operands_that_are_left_out(backend: Backend) -> None:
+    x, value = leaf([1.0, 2.0]), leaf(3.0)
+    with graph.save_on_cpu():
+        y = x * 2
+        y[0] = value  # keeps index arrays, of which there are none
+        z = (y * y).sum()
+    z.backward()
+    assert (x.grad.tolist(), value.grad.item()) == ([0, 16], 6)
+
+
+def test_what_hooks_packed_is_named_where_it_has_no_second_derivative() -> None:
+    class Moved(ad.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: ad.Tensor) -> ad.Tensor:
+            ctx.save_for_backward(x + 1)
+            return x * x
+
+        @staticmethod
+        def backward(ctx: Any, g: ad.Tensor) -> ad.Tensor:
+            return g * 2 * (ctx.saved_tensors[0] - 1)
+
+    x = leaf([1.0, 2.0])
+    with graph.save_on_cpu():
+        y = Moved.apply(x).sum()
+    with pytest.raises(errors.AutogradError, match=r"saved_tensors\[0\], of shape \(2,\), was computed in forward"):
+        ad.autograd.grad(y, x, create_graph=True)
+
+
 def test_kept_on_the_host(backend: Backend) -> None:
     x = leaf([1.0, 2.0])
     with graph.save_on_cpu():

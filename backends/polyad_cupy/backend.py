@@ -10,7 +10,7 @@ import cupy
 import numpy as np
 
 from polyad import dtypes
-from polyad.backend import Backend, Device, Kernel
+from polyad.backend import Backend, Device, Kernel, Stopwatch
 from polyad.errors import BackendError, DTypeError
 from polyad.graph import Node, specs_of
 from polyad.rules import sum_to
@@ -75,6 +75,7 @@ class CuPyBackend(Backend):
     dtypes = {d: np.dtype(d.name) for d in dtypes.ALL if d is not dtypes.bfloat16}  # noqa: RUF012 - never written
     kernels = {**kernels(cupy), **solvers.kernels(cupy), **sorting.kernels(cupy), **decompositions.kernels(cupy)}  # noqa: RUF012 - never written
     inplace = inplace(cupy)
+    cuda: Any = cupy.cuda
 
     def __init__(self, handles: Sequence[Any] | None = None) -> None:
         found = visible_devices() if handles is None else handles
@@ -122,6 +123,10 @@ class CuPyBackend(Backend):
     def synchronize(self, device: Device) -> None:
         """Wait until all work on ``device`` is done."""
         device.handle.synchronize()
+
+    def stopwatch(self, device: Device) -> Stopwatch:
+        """Start a clock of events in the device's current stream: nothing waits until the time is asked for."""
+        return _EventStopwatch(self.cuda, self._on(device))
 
     # Arrays
 
@@ -190,6 +195,12 @@ class CuPyBackend(Backend):
         """Where the first element is in the GPU's memory."""
         return int(array.data.ptr)
 
+    def memory_of(self, array: Any) -> Any:
+        """What the array is a view of, in the end."""
+        while isinstance(array.base, self.array):
+            array = array.base
+        return array
+
     def write(self, target: Any, value: Any) -> None:
         """Write in place. CuPy copies memory as it is, so what overlaps the target is copied first."""
         with self._on(self.device_of(target)):
@@ -220,3 +231,33 @@ class CuPyBackend(Backend):
             name = runtime.getDeviceProperties(device.index)["name"].decode()
             words[str(device)] = f"{name}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
         return words
+
+
+class _EventStopwatch(Stopwatch):
+    """Two events in a device's current stream, which the device passes when its work comes to them."""
+
+    __slots__ = ("_cuda", "_first", "_last", "_on")
+    queues: ClassVar[bool] = True
+
+    def __init__(self, cuda: Any, on: Any) -> None:
+        self._cuda, self._on = cuda, on
+        with on:
+            self._first, self._last = cuda.Event(), cuda.Event()
+            super().__init__()
+            self._first.record()
+
+    def stop(self, results: Any) -> None:
+        """Queue the second event behind the work."""
+        with self._on:
+            self._last.record()
+        super().stop(results)
+
+    def elapsed(self) -> int:
+        """What the device says of the time between the events."""
+        self._last.synchronize()
+        return round(1e6 * self._cuda.get_elapsed_time(self._first, self._last))
+
+    def since(self, earlier: Any) -> int:
+        """What the device says of the time between the first events."""
+        self._first.synchronize()
+        return round(1e6 * self._cuda.get_elapsed_time(earlier._first, self._first))

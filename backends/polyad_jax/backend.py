@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from polyad import dtypes
-from polyad.backend import Backend, Device, Kernel
+from polyad.backend import Backend, Device, Kernel, Stopwatch
 from polyad.function import ARRAY, ARRAYS, NAMESPACE, ONE_OF, OUT, Function
 from polyad.graph import Node, specs_of
 
@@ -44,6 +44,7 @@ class JAXBackend(Backend):
     """Arrays of `jax.Array`, on the devices that JAX finds."""
 
     name: ClassVar[str] = "jax"
+    compiles: ClassVar[bool] = True
     xp = jnp
     array_types = (jax.Array,)
     dtypes = NATIVE
@@ -164,6 +165,10 @@ class JAXBackend(Backend):
         """Whether a transformation of JAX's traces the array."""
         return isinstance(array, jax.core.Tracer)
 
+    def distinct(self, array: Any) -> Any:
+        """Give the array behind a barrier of XLA's, where it is traced."""
+        return jax.lax.optimization_barrier(array) if self.is_traced(array) else array
+
     def adopt(self, tensor_class: type) -> None:
         """Make a class of tensors a pytree."""
         pytree.register(tensor_class, self)
@@ -176,11 +181,26 @@ class JAXBackend(Backend):
         """Wait for everything that was started on a device."""
         jax.block_until_ready(jax.device_put(0.0, device.handle) + 0)
 
+    def stopwatch(self, device: Device) -> Stopwatch:
+        """Start a clock that stops when results have their values: calls return before."""
+        return _Waiting()
+
     def describe(self) -> dict[str, str]:
         """Versions, for ``polyad info``."""
         import jaxlib
 
         return {"jax": jax.__version__, "jaxlib": jaxlib.__version__}
+
+
+class _Waiting(Stopwatch):
+    """Waits for results, so that all their time is between start and stop."""
+
+    __slots__ = ()
+
+    def stop(self, results: Any) -> None:
+        """Wait, and stop."""
+        jax.block_until_ready(results)
+        super().stop(results)
 
 
 def _compile_pull(node: Node, layout: Sequence[Any], fixed: tuple[Any, ...]) -> Callable[..., Any]:

@@ -61,7 +61,8 @@ class JAXSource:
         """Start the sequence of a seed."""
         self._seed = seed
         signed = seed - 2**64 if seed >= 2**63 else seed  # JAX takes signed numbers of 64 bits
-        self._key = jax.device_put(jax.random.key(signed), self._device.handle)
+        with jax.ensure_compile_time_eval():  # a key that jax.jit traces would outlive the traced function
+            self._key = jax.device_put(jax.random.key(signed), self._device.handle)
         self._count = 0
 
     def _next(self) -> tuple[Any, int]:
@@ -103,5 +104,6 @@ class JAXSource:
     def set_state(self, state: Any) -> None:
         """Continue from a state."""
         seed, count = state
-        self.seed(seed)
+        if seed != self._seed:
+            self.seed(seed)
         self._count = count

@@ -170,6 +170,12 @@ class NumPyBackend(Backend):
         found: int = array.__array_interface__["data"][0]
         return found
 
+    def memory_of(self, array: Any) -> Any:
+        """What the array is a view of, in the end."""
+        while isinstance(array.base, np.ndarray):
+            array = array.base
+        return array
+
     def write(self, target: Any, value: Any) -> None:
         """Write in place; overlapping memory is handled by NumPy."""
         np.copyto(target, value)

@@ -110,7 +110,14 @@ from .tensor import (
 )
 
 if TYPE_CHECKING:
-    from . import autograd as autograd, fft as fft, linalg as linalg, random as random, testing as testing
+    from . import (
+        autograd as autograd,
+        fft as fft,
+        linalg as linalg,
+        random as random,
+        testing as testing,
+        utils as utils,
+    )
 
 __version__ = "0.1.0"
 __array_api_version__ = API_VERSION
@@ -139,7 +146,7 @@ def is_tensor(obj: Any) -> Any:
     return isinstance(obj, Tensor)
 
 
-_SUBMODULES = ("autograd", "fft", "func", "hookspecs", "linalg", "random", "testing")
+_SUBMODULES = ("autograd", "fft", "func", "hookspecs", "linalg", "random", "testing", "utils")
 
 
 def __getattr__(name: str) -> Any:

@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import cached_property
 from itertools import repeat
+from time import perf_counter_ns
 from typing import Any, ClassVar
 
 from .dtypes import BY_NAME, CATEGORIES, DType, as_dtype
 from .errors import BackendError, DeviceError, DTypeError
 from .function import FUNCTIONS, Function
-from .kernels import Kernel, KernelTable, Namespace, numbers_as_arrays, standard, widened
+from .kernels import Kernel, KernelTable, Namespace, as_it_is, numbers_as_arrays, standard, widened
 
-__all__ = ["Backend", "Device", "HostSource", "Kernel"]
+__all__ = ["Backend", "Device", "HostSource", "Kernel", "Stopwatch"]
 
 Array = Any
 """An array of the backend's library."""
@@ -42,7 +43,7 @@ class Device:
 
     __slots__ = (
         *("backend", "type", "index", "handle", "kernels", "xp", "plain", "array", "asarray", "add_into"),
-        *("pull", "native", "dtypes", "accepted", "weak", "_ones", "__weakref__"),
+        *("inplace", "watched_source", "pull", "native", "dtypes", "accepted", "weak", "_ones", "__weakref__"),
     )
     depth = 0
     """How many transforms in progress are wrapped round it (see `polyad.levels`)."""
@@ -52,10 +53,11 @@ class Device:
         # Read on every operation, so held here, one step away from a tensor:
         self.kernels = KernelTable(self)
         self.xp = Namespace(self, self.kernels.__getitem__)
-        self.plain = Namespace(self, lambda function: backend.resolve(function, self))
+        self.plain = Namespace(self, self.kernels.as_written)
         self.array = backend.array
         self.asarray = backend.normalize
-        self.pull, self.add_into = backend.pull, backend.add_into
+        self.pull, self.add_into, self.inplace = backend.pull, backend.add_into, backend.inplace
+        self.watched_source: Callable[[Any, Device], Any] = as_it_is
         self.native: Mapping[DType, Any] = backend.dtypes
         self.dtypes: dict[Any, DType] = {native: d for d, native in backend.dtypes.items()}
         # The native types of each category of `Function.takes`
@@ -111,6 +113,46 @@ class Device:
         except KeyError:
             have = ", ".join(d.name for d in self.native)
             raise DTypeError(f"backend {self.backend.name!r} has no {wanted.name}; it has {have}") from None
+
+
+class Stopwatch:
+    """A clock that was started, by `Backend.stopwatch`. This one is the host's: for calls that end with their work.
+
+    Attributes
+    ----------
+    started, ended : int
+        When, in nanoseconds of the host's clock, `time.perf_counter_ns`.
+    queues : bool
+        Whether calls return before the work is done, so that the device's time is another than the host's.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> device = ad.ones(2).device
+    >>> clock = device.backend.stopwatch(device)
+    >>> clock.stop(None)
+    >>> clock.elapsed() == clock.ended - clock.started
+    True
+    """
+
+    __slots__ = ("started", "ended")
+    queues: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self.started = self.ended = perf_counter_ns()
+
+    def stop(self, results: Any) -> None:
+        """Stop, once ``results``, arrays in tuples and lists, have their values or are to have them."""
+        self.ended = perf_counter_ns()
+
+    def elapsed(self) -> int:
+        """Nanoseconds of the device's time between start and stop. Waits for the work, if need be."""
+        return self.ended - self.started
+
+    def since(self, earlier: Any) -> int:
+        """Nanoseconds of the device's time from the start of another stopwatch of the device to that of this one."""
+        found: int = self.started - earlier.started
+        return found
 
 
 class HostSource:
@@ -200,6 +242,8 @@ class Backend:
     calm : (ContextVar, value) or None
         For libraries that warn of infinities and NaN: a context variable, and its value under which they do not. The
         rules of a backward pass run under it.
+    compiles : bool
+        Whether `prepare` compiles kernels, bodies and all, so that what is inside runs once and then no more.
     refuses_indices : bool
         Whether it raises an IndexError for index arrays out of range, so that polyad need not look at them first.
 
@@ -214,6 +258,7 @@ class Backend:
     writable: ClassVar[bool] = False
     is_host: ClassVar[bool] = False
     calm: ClassVar[tuple[ContextVar[Any], Any] | None] = None
+    compiles: ClassVar[bool] = False
     refuses_indices: ClassVar[bool] = False
     strong: ClassVar[frozenset[DType]] = frozenset()
     xp: Any
@@ -381,6 +426,12 @@ class Backend:
         """Whether the array has no values that could be looked at, because a transformation traces it."""
         return False
 
+    def distinct(self, array: Array) -> Array:
+        """Give an array of the same elements that a compiler takes for another: it computes again what is computed of
+        it again, and does not keep it from the first time.
+        """
+        return array
+
     def adopt(self, tensor_class: type) -> None:
         """Make a class of tensors known to the library's transformations. Called for each class there is."""
 
@@ -388,8 +439,16 @@ class Backend:
         """Give a new source of random numbers: see `polyad.ops.generators.Source`. By default NumPy's."""
         return HostSource(device, self._host())
 
+    def memory_of(self, array: Array) -> Any:
+        """Give what has the memory of an array, freed when nobody holds it: the array, or what it is a view of."""
+        return array
+
     def synchronize(self, device: Device) -> None:
         """Wait until all work on ``device`` is done."""
+
+    def stopwatch(self, device: Device) -> Stopwatch:
+        """Start a clock for the work on ``device`` that is begun from now on. By default the host's."""
+        return Stopwatch()
 
     def device_for(self, spec: str) -> Device:
         """The device that a text such as ``"cpu"`` or ``"cuda:1"`` names.

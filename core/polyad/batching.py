@@ -13,9 +13,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .errors import TransformError
 from .function import FUNCTIONS, Function
 
-__all__ = ["BatchingRule", "along", "elementwise", "in_front", "looped", "materialized", "stacked"]
+__all__ = [
+    "BatchingRule",
+    "aligned",
+    "along",
+    "data_dependent",
+    "elementwise",
+    "in_front",
+    "looped",
+    "materialized",
+    "stacked",
+    "to_front",
+]
 
 BatchingRule = Callable[[Function, int, Sequence[Any], Sequence[bool], dict[str, Any]], Any]
 
@@ -27,12 +39,19 @@ def in_front(x: Any, size: int, batched: bool) -> Any:
     return FUNCTIONS["broadcast_to"].call(x, (size, *x.shape))
 
 
+def to_front(x: Any, axis: int) -> Any:
+    """Bring the axis of the examples to the front."""
+    if not axis:
+        return x
+    return FUNCTIONS["permute_dims"].call(x, (axis, *range(axis), *range(axis + 1, len(x.shape))))
+
+
 def materialized(size: int, arrays: Sequence[Any], batched: Sequence[bool]) -> list[Any]:
     """Give all arrays with the examples along their first axes."""
     return [in_front(x, size, b) for x, b in zip(arrays, batched, strict=True)]
 
 
-def _aligned(arrays: Sequence[Any], batched: Sequence[bool], kept: Sequence[int]) -> list[Any]:
+def aligned(arrays: Sequence[Any], batched: Sequence[bool], kept: Sequence[int]) -> list[Any]:
     """Insert axes behind that of the examples, so that what is in front of the last ``kept`` axes broadcasts."""
     ranks = [len(x.shape) - b - k if hasattr(x, "shape") else 0 for x, b, k in zip(arrays, batched, kept, strict=True)]
     most = max(ranks)
@@ -47,7 +66,7 @@ def elementwise(
 ) -> Any:
     """Compute each element for itself: the examples are one axis more that broadcasts."""
     if len(arrays) > 1:
-        arrays = _aligned(arrays, batched, [0] * len(arrays))
+        arrays = aligned(arrays, batched, [0] * len(arrays))
     return made.call(*arrays, **params)
 
 
@@ -62,7 +81,7 @@ def stacked(*ranks: int) -> BatchingRule:
 
     def rule(made: Function, size: int, arrays: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]) -> Any:
         if len(arrays) > 1:
-            arrays = _aligned(arrays, batched, ranks)
+            arrays = aligned(arrays, batched, ranks)
         return made.call(*arrays, **params)
 
     return rule
@@ -87,6 +106,16 @@ def along(*names: str) -> BatchingRule:
         return made.call(arrays, **params) if made.sequence else made.call(*arrays, **params)
 
     return rule
+
+
+def data_dependent(
+    made: Function, size: int, arrays: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]
+) -> Any:
+    """Refuse: the shape of the result depends on the values, so it may differ from example to example."""
+    raise TransformError(
+        f"vmap: the shape that {made.name} gives depends on the values, so that it may differ from example to example; "
+        f"write where(mask, x, y) for a choice among elements, or call {made.name} outside vmap"
+    )
 
 
 def looped(made: Function, size: int, arrays: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]) -> Any:

@@ -348,7 +348,7 @@ def _several(made: Function) -> Callable[..., Any]:
                 values.append(data)
                 edges.append(edge)
                 shapes.append(shape)
-            if len(args) < count:
+            if len(args) < count and not variadic:
                 missing = count - len(args)
                 args += (None,) * missing
                 values += [None] * missing

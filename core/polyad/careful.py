@@ -16,7 +16,7 @@ from .errors import DeviceError, DTypeError, OperandError, PolyadError, ShapeErr
 from .function import FUNCTIONS, TENSORS, Function
 from .grad_mode import recording
 from .graph import Output, guard, record
-from .levels import check_current, lift, meet
+from .levels import lift, meet
 from .plugins import plugins
 from .tensor import Tensor, wrap
 from .views import node_of, raw
@@ -139,11 +139,10 @@ def operands(made: Function, args: Sequence[Any]) -> tuple[list[Any], Device]:
             if device is None:
                 device, first = arg._device, arg
             elif arg._device is not device:
-                found = meet(device, arg._device)
-                if found is None:
-                    check_current(made.name, device, arg._device)
+                deeper = meet(device, arg._device)
+                if deeper is None:
                     raise DeviceError(_mixed(made, first, arg))
-                device = found
+                device = deeper
     if device is None:
         for position, arg in enumerate(args):
             if type(arg) not in SCALARS:

@@ -149,7 +149,9 @@ def _propagate(
     needed = None if asked is None else _needed([edge for edge, _ in roots], asked)
     watch: Any = watched()
     check = None if watch is None else watch.check
-    tracked = tensors or check is not None
+    compute, tracked = _all_gradients, tensors or check is not None
+    if watch is not None and watch.computing is not None:
+        compute, tracked = watch.computing(_all_gradients), True
     node: Any = None
     g: Any = None
     following: Node | None = None  # the node to visit next, if it is not in the queue: chains need no queue
@@ -199,13 +201,13 @@ def _propagate(
                 args = tuple(a if _target(e) in needed else None for a, e in zip(args, node.edges, strict=True))
             rules = function.rules
             if function.variadic:
-                if function.joint is not None:
-                    gradients = function.joint(node, g, args, tensors, create_graph)
-                else:
+                if function.joint is None:
                     rules = rules_for(function, len(args))
+                elif not tracked:
+                    gradients = function.joint(node, g, args, tensors, create_graph)
             if tracked or hooks is not None:
                 if gradients is None:
-                    gradients = _all_gradients(node, g, args, rules, tensors, create_graph)
+                    gradients = compute(node, g, args, rules, tensors, create_graph)
                 if hooks is not None and hooks.post:
                     gradients = after(node, g, gradients)
                 if check is not None:
@@ -272,6 +274,9 @@ def _all_gradients(
     node: Node, g: Any, args: Sequence[Any], rules: Sequence[Rule | None], tensors: bool, history: bool
 ) -> Sequence[Any]:
     """The gradients of all of a node's inputs, before any is passed on."""
+    joint = node.function.joint
+    if joint is not None:
+        return joint(node, g, args, tensors, history)  # type: ignore[no-any-return]
     device = node.device
     xp: Any = device.xp
     if tensors:

@@ -14,6 +14,7 @@ __all__ = [
     "DTypeError",
     "DeviceError",
     "IndexOutOfRangeError",
+    "LibraryNotInstalledError",
     "LinAlgError",
     "MaskError",
     "OperandError",
@@ -82,6 +83,10 @@ class PluginError(PolyadError, RuntimeError):
 
 class PluginNotInstalledError(PluginError):
     """The library that a plugin is for is not installed; the message gives the line that installs it."""
+
+
+class LibraryNotInstalledError(PolyadError, ImportError):
+    """A library that draws or the like is not installed; the message gives the line that installs it."""
 
 
 class AutogradError(PolyadError, RuntimeError):

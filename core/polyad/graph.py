@@ -13,7 +13,7 @@ from typing import Any, Final
 from .backend import Device
 from .errors import AutogradError, OperandError
 from .function import Function, Rule, Spec
-from .grad_mode import recording
+from .grad_mode import recording, watched
 
 __all__ = ["AccumulateGrad", "Handle", "Hooks", "Node", "Output", "Packed", "Version", "record"]
 
@@ -95,6 +95,9 @@ class _Edge:
             raise OperandError(f"a hook must be callable; got {hook!r:.60}")
         if self.hooks is None:
             self.hooks = Hooks()
+        watch: Any = watched()
+        if watch is not None and self.seq < watch.since:
+            return Handle()
         registered = getattr(self.hooks, kind)
         handle = Handle(registered)
         registered[handle] = hook
@@ -323,7 +326,9 @@ def record(
     node: Node = new(Node)
     node.function, node.device, node.edges, node.hooks = function, device, edges, None
     node.seq = next_sequence()
-    node.shapes = tuple(getattr(v, "shape", ()) for v in values) if function.broadcasts else None
+    node.shapes = None
+    if function.broadcasts and len({v.shape for v in (*values, out) if hasattr(v, "shape")}) != 1:
+        node.shapes = tuple(getattr(v, "shape", ()) for v in values)
     args: list[tuple[Any, ...] | None] = []
     guards: tuple[Any, ...] = ()
     last = len(function.specs) - 1
@@ -381,12 +386,7 @@ def opened(node: Node) -> tuple[Any, ...]:
     for i in range(0, len(guards), 2):
         version, count = guards[i], guards[i + 1]
         if version is PACKED:
-            args = tuple(
-                kept
-                if kept is None
-                else tuple(tuple(map(opened_value, v)) if type(v) is tuple else opened_value(v) for v in kept)
-                for kept in args
-            )
+            args = _unpacked(args)
         elif version.count != count:
             raise AutogradError(
                 f"a tensor that {node.name()} kept for its gradient was overwritten by an in-place operation "
@@ -394,6 +394,22 @@ def opened(node: Node) -> tuple[Any, ...]:
                 f"Use the out-of-place form, or x.clone() before the write"
             )
     return args
+
+
+def _unpacked(args: Sequence[Any]) -> tuple[Any, ...]:
+    """What a node keeps with everything unpacked, each thing once."""
+    found: dict[int, Any] = {}
+    return tuple(None if kept is None else tuple(_unpacked_value(v, found) for v in kept) for kept in args)
+
+
+def _unpacked_value(value: Any, found: dict[int, Any]) -> Any:
+    if type(value) is tuple:
+        return tuple(_unpacked_value(v, found) for v in value)
+    if type(value) is not Packed:
+        return value
+    if id(value) not in found:
+        found[id(value)] = opened_value(value)
+    return found[id(value)]
 
 
 def specs_of(function: Function, args: Sequence[Any]) -> list[tuple[int, Spec, Rule]]:

@@ -10,7 +10,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .dtypes import bfloat16, float16, float32
 from .function import FUNCTIONS, XP, Function
@@ -23,6 +23,7 @@ __all__ = [
     "KernelTable",
     "KernelWatch",
     "Namespace",
+    "devices_in_use",
     "lookup",
     "numbers_as_arrays",
     "standard",
@@ -63,9 +64,27 @@ class KernelTable(dict[Function, Kernel]):
         self[function] = kernel
         return kernel
 
+    def as_written(self, function: Function) -> Kernel:
+        """Give the kernel for use inside another: not prepared."""
+        backend = self.device.backend
+        kernel = backend.resolve(function, self.device)
+        if not backend.compiles:
+            for watch in _watches:
+                if watch.sees_bodies:
+                    kernel = watch.kernel(function, self.device, kernel)
+        return kernel
+
 
 class KernelWatch:
-    """What makes over every kernel, and every compiled set of rules, while it is on; see `watching_kernels`."""
+    """What makes over all that computes on arrays of a device, while it is on; see `watching_kernels`.
+
+    Attributes
+    ----------
+    sees_bodies : bool
+        Whether it makes over the kernels inside other functions' bodies, too, where bodies are not compiled.
+    """
+
+    sees_bodies: ClassVar[bool] = False
 
     def kernel(self, function: Function, device: Device, kernel: Kernel) -> Kernel:
         """Give what is to be called in place of a function's kernel."""
@@ -75,10 +94,41 @@ class KernelWatch:
         """Give what is to be called in place of `Backend.pull`; None to have rules run one by one."""
         return pull
 
+    def call(self, name: str, device: Device, call: Kernel) -> Kernel:
+        """Give what is to be called in place of what computes and is no function's kernel.
+
+        That is each of `Backend.inplace` (``"multiply_"``), `Backend.add_into` (``"add"``), and what a source of random
+        numbers draws (``"normal"``).
+        """
+        return call
+
+
+class WatchedSource:
+    """A source of random numbers whose draws are made over."""
+
+    def __init__(self, source: Any, device: Device) -> None:
+        self._source, self._device = source, device
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._source, name)
+        for watch in _watches:
+            call = watch.call(name, self._device, call)
+        return call
+
+
+def as_it_is(source: Any, device: Device) -> Any:
+    """Give a source of random numbers itself: what `Device.watched_source` is while no watch is on."""
+    return source
+
 
 _watches: list[KernelWatch] = []
 _tables: weakref.WeakValueDictionary[int, KernelTable] = weakref.WeakValueDictionary()
 _switching = threading.RLock()
+
+
+def devices_in_use() -> list[Device]:
+    """The devices on which a function has been called."""
+    return [table.device for table in list(_tables.values()) if table or table.unwatched]
 
 
 @contextmanager
@@ -104,12 +154,17 @@ def _switch(watches: list[KernelWatch]) -> None:
             if not watches:
                 table.update(table.unwatched)
                 table.unwatched = {}
-            device = table.device
+            device, backend = table.device, table.device.backend
             device.xp.forget()
-            pull: Any = device.backend.pull
+            device.plain.forget()
+            pull: Any = backend.pull
+            inplace, add_into = backend.inplace, backend.add_into
             for watch in watches:
                 pull = None if pull is None else watch.pull(device, pull)
-            device.pull = pull
+                inplace = {name: watch.call(f"{name}_", device, kernel) for name, kernel in inplace.items()}
+                add_into = None if add_into is None else watch.call("add", device, add_into)
+            device.pull, device.inplace, device.add_into = pull, inplace, add_into
+            device.watched_source = WatchedSource if watches else as_it_is
 
 
 class Namespace(XP):

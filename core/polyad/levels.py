@@ -69,7 +69,7 @@ class WrappedArray:
         return len(self.shape)
 
     @property
-    def mT(self) -> Any:  # noqa: N802 - the standard's name
+    def mT(self) -> Any:
         """Its matrices transposed."""
         return raw(wrap(self, self.device).mT)
 
@@ -362,22 +362,40 @@ def unrecorded(*devices: Device) -> AbstractContextManager[Any]:
 
 
 def meet(a: Device, b: Device) -> Device | None:
-    """Give the device at which tensors of two devices meet: the deeper, if it is wrapped round the other."""
+    """Give the device at which tensors of two devices meet: the deeper, if it is wrapped round the other.
+
+    Raises
+    ------
+    TransformError
+        If they do not, because a transform is over.
+    """
     deep, shallow = (a, b) if a.depth >= b.depth else (b, a)
     found: Any = deep
     while found.depth > shallow.depth:
         found = found.inner
-    return deep if found is shallow else None
+    if found is shallow:
+        return deep
+    for device in (a, b):
+        if isinstance(device, WrappedDevice) and device.level.ended:
+            raise TransformError(stray(device))
+    return None
 
 
 def lift(tensor: Tensor, device: Device) -> Tensor:
     """Give a tensor of a level below as one of ``device`` that the levels between do not vary.
 
     Writes to it are noticed there: it has the tensor's version.
+
+    Raises
+    ------
+    TransformError
+        If the transform of ``device`` is over.
     """
     if tensor._device is device:
         return tensor
     assert isinstance(device, WrappedDevice)
+    if device.level.ended:
+        raise TransformError(stray(device))
     below = lift(tensor, device.inner)
     out = wrap(device.level.constant(below, device), device)
     out._writes = guard(below)[0]

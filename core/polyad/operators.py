@@ -116,7 +116,7 @@ def into_memory(made: Function, name: str, x: Any, other: Any) -> bool:
     """
     try:
         data, device = x._data, x._device
-        kernel = device.backend.inplace.get(made.name)
+        kernel = device.inplace.get(made.name)
         if kernel is None or data.dtype not in device.accepted[made.takes]:
             return False
         if x._node is not None and recording():

@@ -34,14 +34,19 @@ __all__ = [
     "is_anomaly_enabled",
     "is_grad_enabled",
     "no_grad",
+    "profiler",
     "set_detect_anomaly",
     "set_grad_enabled",
 ]
 
 
+_LATE = ("forward_ad", "functional", "profiler")
+"""Modules that build on what stands below this package, and are loaded when first asked for."""
+
+
 def __getattr__(name: str) -> Any:
-    """Load what is not needed at once: `forward_ad`, and the checks of `polyad.testing` under PyTorch's names."""
-    if name == "forward_ad":
+    """Give what is loaded when first asked for: modules, and the checks of `polyad.testing` under PyTorch's names."""
+    if name in _LATE:
         import importlib
 
         return importlib.import_module(f"{__name__}.{name}")

@@ -43,6 +43,7 @@ class FunctionCtx:
     _arguments: tuple[Any, ...] = ()  # (shape, native type, device) of each tensor, None for other arguments
     _results: tuple[Any, ...] = ()  # the same of each output
     _pass: tuple[Node, bool] | None = None
+    _opened: list[Any] | None = None  # what was kept, while a pass is at the node
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep tensors for `backward`, which finds them in ``saved_tensors``.
@@ -96,19 +97,22 @@ class FunctionCtx:
         """
         if self._pass is None:
             return self._to_save or ()
+        if self._opened is None:
+            self._opened = [opened_value(kept and kept[0]) for kept in self._saved]
         node, create_graph = self._pass
         return tuple(self._restored(i, kept, node, create_graph) for i, kept in enumerate(self._saved))
 
     def _restored(self, i: int, kept: Any, node: Node, create_graph: bool) -> Any:
         if kept is None:
             return None
-        array, edge, index, device, known = kept
+        _, edge, index, device, known = kept
+        array = self._opened[i]  # type: ignore[index]
         if (create_graph or self._varied) and not known:
             what = INTERMEDIATE.format(what=f"saved_tensors[{i}]", shape=tuple(array.shape))
             raise AutogradError(f"{self._name}: {what}")
         if device.depth and not create_graph:
-            return wrap(opened_value(array), device)
-        return wrap(opened_value(array), device, _edge(node, index) if index is not None else edge)
+            return wrap(array, device)
+        return wrap(array, device, _edge(node, index) if index is not None else edge)
 
     def mark_dirty(self, *tensors: Tensor) -> None:
         """Say which inputs forward wrote to in place. They have to be among its results.
@@ -356,7 +360,7 @@ def _save(ctx: Any, node: Any, args: Any, edges: Any, tensors: Sequence[Tensor],
         if position is not None and not dirty:
             index = None  # returned as it is: the argument is the shorter way
         known = index is not None or position is not None or not t.dtype.is_differentiable
-        array, guarded = (views.raw(t), True) if watch is None else watch.kept(t)
+        array, guarded = (views.raw(t), True) if watch is None else watch.kept(t, node.name())
         if guarded:
             guards += guard(results[index] if index is not None else t)
         edge = edges[position] if position is not None and not dirty else None
@@ -400,7 +404,7 @@ def _backward(cls: type[Function], node: Node, g: Any, args: Sequence[Any], tens
         try:
             found = returned(cls, ctx, grads, [a is not None for a in args])
         finally:
-            ctx._pass = None
+            ctx._pass = ctx._opened = None
         if recorded:
             found = [refusing(name, x, node.edges, LOST) if has_no_history(x) else x for x in found]
         given = [

@@ -15,7 +15,7 @@ from ..function import ARRAY, ARRAYS, NAMESPACE, ONE_OF, OUT, PARAMETER
 from ..grad_mode import watched
 from ..graph import AccumulateGrad, Handle, Node, Output, ShownNode, guard, opened_value, shown, specs_of
 from ..tensor import Tensor, wrap
-from .watches import refuse_if_disabled, switched
+from .watches import PackHooks, refuse_if_disabled, switched
 
 __all__ = [
     "AccumulateGrad",
@@ -67,12 +67,12 @@ class saved_tensors_hooks:  # noqa: N801 - the name is PyTorch's
         for name, hook in (("pack_hook", pack_hook), ("unpack_hook", unpack_hook)):
             if not callable(hook):
                 raise OperandError(f"saved_tensors_hooks: {name} must be callable; got {hook!r:.60}")
-        self._hooks = pack_hook, unpack_hook
+        self._hooks = PackHooks(pack_hook, unpack_hook)
         self._blocks: list[Any] = []
 
     def __enter__(self) -> None:
         refuse_if_disabled()
-        block = switched(pack=self._hooks[0], unpack=self._hooks[1])
+        block = switched(pack=self._hooks)
         block.__enter__()
         self._blocks.append(block)
 

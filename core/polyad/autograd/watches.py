@@ -7,8 +7,8 @@ operations look at one variable, and at nothing more while all is off.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
 
 from .. import views
 from ..backend import Device
@@ -18,7 +18,25 @@ from ..grad_mode import no_grad, watched, watching
 from ..graph import PACKED, Node, Packed, specs_of
 from ..tensor import Tensor, wrap
 
-__all__ = ["Watch", "refuse_if_disabled", "switched"]
+__all__ = ["Compute", "PackHooks", "Packing", "Watch", "here", "refuse_if_disabled", "switched"]
+
+Compute = Callable[..., Sequence[Any]]
+"""``compute(node, g, args, rules, tensors, history)``: the gradients of a node's inputs."""
+
+
+class Packing(Protocol):
+    """What stands in a node for an array that it keeps.
+
+    Attributes
+    ----------
+    guarded : bool
+        Whether backward still raises where the array was overwritten.
+    """
+
+    guarded: bool
+
+    def __call__(self, array: Any, device: Device, keeper: str, tensor: Any) -> Any:
+        """Give what is kept, `Packed` or the array; ``tensor`` is the operand or result whose array it is, if known."""
 
 
 class Watch:
@@ -26,8 +44,10 @@ class Watch:
 
     Attributes
     ----------
-    pack, unpack : callable or None
-        From a Tensor that is kept to anything, and back.
+    pack : Packing or None
+        What stands in nodes for the arrays they keep.
+    since : int
+        Hooks of nodes older than this are registered already: their registration is being repeated.
     refusal : str or None
         Why hooks that pack are not allowed here.
     preserves : bool
@@ -36,51 +56,69 @@ class Watch:
         Whether nodes note the lines of the program they come from.
     check : callable or None
         ``check(node, gradients)`` looks at what a node's rules gave.
+    recorded : callable or None
+        ``recorded(node)`` is told of every node.
+    computing : callable or None
+        ``computing(compute)`` gives what backward calls in place of ``compute``, which gives the gradients of a node's
+        inputs (see `Compute`).
     """
 
-    __slots__ = ("pack", "unpack", "refusal", "preserves", "traces", "check")
+    __slots__ = ("pack", "refusal", "preserves", "traces", "check", "since", "recorded", "computing")
 
     def __init__(
         self,
-        pack: Callable[[Tensor], Any] | None = None,
-        unpack: Callable[[Any], Tensor] | None = None,
+        pack: Packing | None = None,
         refusal: str | None = None,
         preserves: bool = False,
         traces: bool = False,
         check: Callable[[Node, Sequence[Any]], None] | None = None,
+        since: int = 0,
+        recorded: Callable[[Node], None] | None = None,
+        computing: Callable[[Compute], Compute] | None = None,
     ) -> None:
-        self.pack, self.unpack, self.refusal = pack, unpack, refusal
-        self.preserves, self.traces, self.check = preserves, traces, check
+        self.pack, self.refusal, self.preserves = pack, refusal, preserves
+        self.traces, self.check, self.since = traces, check, since
+        self.recorded, self.computing = recorded, computing
 
     def watch(self, node: Node, operands: Sequence[Any], result: Any) -> None:
         """Do with a new node what is on."""
         self.note(node)
         if self.pack is not None:
-            with no_grad():
-                if _exchange(node, lambda array: self.packed(array, node.device)):
-                    node.guards = (PACKED, -1)
+            tensors = {id(t._data): t for t in (*operands, result) if hasattr(t, "_data")}
+            name = node.name()
+            made = _exchange(node, lambda array: self._packed(array, node.device, name, tensors.get(id(array))))
+            if not self._guards():
+                node.guards = ()
+            if any(type(kept) is Packed for kept in made):
+                node.guards = (PACKED, -1, *node.guards)
         elif self.preserves:
             _exchange(node, lambda array: _apart(array, node.device))
             node.guards = ()
 
     def note(self, node: Node) -> None:
-        """Note the line of the program that a node comes from."""
+        """Note the line of the program that a node comes from, and tell of it."""
+        if self.recorded is not None:
+            self.recorded(node)
         if self.traces:
-            node.metadata["traceback"] = _here()
+            node.metadata["traceback"] = here()
 
-    def kept(self, tensor: Tensor) -> tuple[Any, bool]:
+    def kept(self, tensor: Tensor, keeper: str) -> tuple[Any, bool]:
         """Give what is to be kept of one tensor, and whether it is to be guarded against writes."""
         array = views.raw(tensor)
         if self.pack is not None:
-            with no_grad():
-                return self.packed(array, tensor._device), False
+            return self._packed(array, tensor._device, keeper, tensor), self._guards()
         return (_apart(array, tensor._device), False) if self.preserves else (array, True)
 
-    def packed(self, array: Any, device: Device) -> Packed:
-        """Pack one array."""
+    def _packed(self, array: Any, device: Device, keeper: str, tensor: Any) -> Any:
         assert self.pack is not None
-        assert self.unpack is not None
-        return Packed((self.pack(wrap(array, device)), array.shape, array.dtype, device), _Unpacking(self.unpack))
+        if self.preserves and self.pack.guarded:
+            array = _apart(array, device)
+        with no_grad():
+            return self.pack(array, device, keeper, tensor)
+
+    def _guards(self) -> bool:
+        """Whether what is packed must not be overwritten."""
+        return self.pack is not None and self.pack.guarded and not self.preserves
 
 
 def switched(**on: Any) -> watching:
@@ -89,6 +127,20 @@ def switched(**on: Any) -> watching:
     if current is not None:
         on = {name: getattr(current, name) for name in Watch.__slots__} | on
     return watching(Watch(**on) if any(on.values()) else None)
+
+
+class PackHooks:
+    """A user's pair of hooks: from a Tensor that is kept to anything, and back."""
+
+    __slots__ = ("pack", "unpack")
+    guarded = False
+
+    def __init__(self, pack: Callable[[Tensor], Any], unpack: Callable[[Any], Tensor]) -> None:
+        self.pack, self.unpack = pack, unpack
+
+    def __call__(self, array: Any, device: Device, keeper: str, tensor: Any) -> Packed:
+        """Pack one array."""
+        return Packed((self.pack(wrap(array, device)), array.shape, array.dtype, device), _Unpacking(self.unpack))
 
 
 class _Unpacking:
@@ -120,11 +172,13 @@ def _apart(array: Any, device: Device) -> Any:
     return device.backend.copy(array) if device.backend.writable else array
 
 
-def _exchange(node: Node, make: Callable[[Any], Any]) -> bool:
-    """Put something else in place of every array that a node keeps, of each array once. Whether there are any."""
+def _exchange(node: Node, make: Callable[[Any], Any]) -> Iterable[Any]:
+    """Put something else in place of every array that a node keeps, made once of each array. Gives all of it."""
     made: dict[int, Any] = {}
 
     def exchanged(array: Any) -> Any:
+        if not hasattr(array, "shape"):  # a number, or an operand that was left out
+            return array
         if id(array) not in made:
             made[id(array)] = make(array)
         return made[id(array)]
@@ -136,14 +190,14 @@ def _exchange(node: Node, make: Callable[[Any], Any]) -> bool:
         for i, ((kind, _), value) in enumerate(zip(spec.items, values, strict=True)):
             if kind == ARRAYS or (kind == OUT and type(value) is tuple):
                 values[i] = tuple(map(exchanged, value))
-            elif kind in (ARRAY, ONE_OF, OUT) and hasattr(value, "shape"):
+            elif kind in (ARRAY, ONE_OF, OUT):
                 values[i] = exchanged(value)
         args[position] = tuple(values)
     node.args = tuple(args)
-    return bool(made)
+    return made.values()
 
 
-def _here() -> str:
+def here() -> str:
     """The lines of the program that lead to polyad, innermost last."""
     import traceback  # not loaded before it is needed
 

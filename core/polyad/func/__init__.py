@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
-from .forward import jvp
+from .forward import jvp, linearize
+from .jacobians import hessian, hvp, jacfwd, jacrev, vhp
+from .modules import functional_call, stack_module_state
 from .reverse import grad, grad_and_value, value_and_grad, vjp
 from .vmap import vmap
 
-__all__ = ["grad", "grad_and_value", "jvp", "value_and_grad", "vjp", "vmap"]
+__all__ = [
+    "functional_call",
+    "grad",
+    "grad_and_value",
+    "hessian",
+    "hvp",
+    "jacfwd",
+    "jacrev",
+    "jvp",
+    "linearize",
+    "stack_module_state",
+    "value_and_grad",
+    "vhp",
+    "vjp",
+    "vmap",
+]

@@ -13,7 +13,16 @@ from ..levels import lifted
 from ..tensor import Tensor, wrap
 from ..views import node_of, raw
 
-__all__ = ["Chosen", "check_callable", "check_like", "check_tensors", "primals_of", "variable", "without_history"]
+__all__ = [
+    "Chosen",
+    "check_callable",
+    "check_like",
+    "check_tensors",
+    "primals_of",
+    "split_aux",
+    "variable",
+    "without_history",
+]
 
 
 def check_callable(name: str, func: Any) -> None:
@@ -83,6 +92,11 @@ class Chosen:
             self.structures.append(structure)
         check_tensors(name, "an argument", self.leaves)
 
+    @property
+    def flat(self) -> Structure:
+        """The leaves as so many arguments."""
+        return Structure(tuple, (), (Structure(),) * len(self.leaves))
+
     def replaced(self, leaves: Sequence[Any]) -> list[Any]:
         """All arguments, with others in place of those that are varied."""
         args, rest = list(self._args), list(leaves)
@@ -100,13 +114,25 @@ class Chosen:
         return found[0] if self._single else tuple(found)
 
 
-def primals_of(name: str, primals: Any) -> Sequence[Any]:
-    """Check that the arguments of a function come as a tuple."""
+def primals_of(name: str, of: str, primals: Any) -> Sequence[Any]:
+    """Check that what is for a function's arguments comes as a tuple."""
     if not isinstance(primals, (tuple, list)):
         raise OperandError(
-            f"{name}: primals is a {type(primals).__name__}; expected a tuple of the function's arguments, as (x,)"
+            f"{name}: {of} is a {type(primals).__name__}; expected a tuple of one for each argument, as (x,)"
         )
     return primals
+
+
+def split_aux(name: str, result: Any, has_aux: bool) -> tuple[Any, Any]:
+    """Part what is differentiated from what a function returned beside it."""
+    if not has_aux:
+        return result, None
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        raise OperandError(
+            f"{name}: with has_aux=True the function returns a pair, (result, anything else); it returned "
+            f"{result!r:.60}"
+        )
+    return result[0], result[1]
 
 
 def check_like(name: str, of: str, given: Any, structure: Structure, leaves: Sequence[Tensor], to: str) -> list[Any]:

@@ -21,9 +21,9 @@ from ..grad_mode import enable_grad, is_grad_enabled
 from ..graph import AccumulateGrad, Output, next_sequence
 from ..tensor import Tensor, wrap
 from ..views import node_of, raw
-from .arguments import Chosen, check_callable, check_like, check_tensors, variable, without_history
+from .arguments import Chosen, check_callable, check_like, check_tensors, split_aux, variable, without_history
 
-__all__ = ["grad", "grad_and_value", "value_and_grad", "vjp"]
+__all__ = ["Run", "grad", "grad_and_value", "pulled", "value_and_grad", "vjp"]
 
 
 def pulled(
@@ -82,7 +82,7 @@ def reaches_outside(ys: Sequence[Tensor], started: int) -> bool:
     return False
 
 
-class _Run:
+class Run:
     """A function that was run on varied tensors.
 
     Attributes
@@ -104,14 +104,7 @@ class _Run:
         with enable_grad():
             self.xs = list(map(variable, chosen.leaves))
             result = func(*chosen.replaced(self.xs), **kwargs)
-        self.aux: Any = None
-        if has_aux:
-            if not isinstance(result, (tuple, list)) or len(result) != 2:
-                raise OperandError(
-                    f"{name}: with has_aux=True the function returns a pair, (result, anything else); it returned "
-                    f"{result!r:.60}"
-                )
-            result, self.aux = result
+        result, self.aux = split_aux(name, result, has_aux)
         self.ys, self.structure = flatten(result)
         check_tensors(name, "what the function returned", self.ys, differentiable=False)
         self.history = recorded and reaches_outside(self.ys, started)
@@ -128,14 +121,14 @@ class _Run:
         return self.out(unflatten(self.structure, self.ys))
 
 
-def _scalar(name: str, run: _Run) -> Tensor:
+def _scalar(name: str, run: Run) -> Tensor:
     """The one number that a function must return whose gradient is taken."""
     if run.structure.kind is not None:
         raise OperandError(
-            f"{name}: the function returned {run.structure}; expected one tensor of no dimensions. With has_aux=True it "
-            f"may return a pair, (result, anything else)"
+            f"{name}: the function returned {run.structure}; expected one tensor of no dimensions. With has_aux=True "
+            f"it may return a pair, (result, anything else)"
         )
-    (y,) = run.ys
+    y: Tensor = run.ys[0]
     if y.shape != ():
         raise ShapeError(
             f"{name}: the function returned a tensor of shape {y.shape}; expected one of no dimensions. Write "
@@ -154,7 +147,7 @@ def _gradient(
 ) -> tuple[Any, Any, Any]:
     """Gradient, value and what else the function returned."""
     chosen = Chosen(name, argnums, args)
-    run = _Run(name, func, chosen, kwargs, has_aux)
+    run = Run(name, func, chosen, kwargs, has_aux)
     y = _scalar(name, run)
     one = wrap(y._device.one((), raw(y).dtype), y._device)
     gradients = pulled([y], [one], run.xs, history=run.history, keep=run.history)
@@ -314,7 +307,7 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple
     """
     check_callable("vjp", func)
     chosen = Chosen("vjp", tuple(range(len(primals))), primals)
-    run = _Run("vjp", func, chosen, {}, has_aux)
+    run = Run("vjp", func, chosen, {}, has_aux)
     results: list[Any] = [run.nested(), _Pullback(run, chosen)]
     return (*results, run.out(run.aux)) if has_aux else tuple(results)
 
@@ -322,7 +315,7 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple
 class _Pullback:
     """What `vjp` gives: a linear function of cotangents."""
 
-    def __init__(self, run: _Run, chosen: Chosen) -> None:
+    def __init__(self, run: Run, chosen: Chosen) -> None:
         self._run, self._chosen = run, chosen
         self._forms = [without_history(y) for y in run.ys]
 

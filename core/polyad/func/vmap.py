@@ -9,7 +9,7 @@ from typing import Any
 from ..containers import Structure, flatten, flatten_up_to, unflatten
 from ..errors import ArgumentError, OperandError, ShapeError
 from ..function import FUNCTIONS
-from ..levels import entered, lift, lifted
+from ..levels import entered, lifted
 from ..ops.arguments import normalize_axis
 from ..tensor import Tensor, wrap
 from ..transforms.batched import Batched, BatchLevel
@@ -117,8 +117,8 @@ def _checked(dims: Sequence[Any], leaves: Sequence[Any]) -> list[int | None]:
             raise ArgumentError(f"vmap: in_dims has {dim!r:.60}; expected an int, or None for what is the same for all")
         if not isinstance(x, Tensor):
             raise OperandError(
-                f"vmap: in_dims has {dim} for {x!r:.60}, a {type(x).__name__}; expected a tensor. Write None in in_dims "
-                f"for what is the same for all examples, or polyad.tensor(...) around it"
+                f"vmap: in_dims has {dim} for {x!r:.60}, a {type(x).__name__}; expected a tensor. Write None in "
+                f"in_dims for what is the same for all examples, or polyad.tensor(...) around it"
             )
         if not x.ndim:
             raise ShapeError(
@@ -133,7 +133,7 @@ def _size(dims: Sequence[int | None], leaves: Sequence[Any]) -> int:
     sizes = {(i, x.shape[d]) for i, (x, d) in enumerate(zip(leaves, dims, strict=True)) if d is not None}
     if not sizes:
         raise ArgumentError("vmap: no argument has examples: in_dims is None for all of them; give one a dimension")
-    lengths = {n for _, n in sizes}
+    lengths: set[int] = {n for _, n in sizes}
     if len(lengths) > 1:
         listed = "; ".join(
             f"tensor {i} of shape {x.shape} has {x.shape[d]} along dimension {d}"
@@ -154,27 +154,26 @@ def _mapped(
     out_dims: Dims,
     randomness: str,
 ) -> Any:
-    moveaxis = FUNCTIONS["permute_dims"].call
     level = BatchLevel(size, randomness)
     leaves = [lifted(x) if isinstance(x, Tensor) else x for x in leaves]
     with entered(level):
         inside = []
         for x, d in zip(leaves, dims, strict=True):
-            if d is not None:
-                if d:
-                    x = moveaxis(x, (d, *(i for i in range(x.ndim) if i != d)))
-                device = level.device(x._device)
-                x = wrap(Batched(device, x, True), device)
-            elif isinstance(x, Tensor):
-                device = level.device(x._device)
-                x = wrap(Batched(device, x, False), device)
-            inside.append(x)
+            inside.append(_in(x, d, level) if isinstance(x, Tensor) else x)
         result = func(*unflatten(structure, inside), **kwargs)
         outs, made = flatten(result)
         wanted = flatten_up_to(
             made, tuple(out_dims) if isinstance(out_dims, list) else out_dims, "vmap: out_dims", "the result"
         )
         return unflatten(made, [_out(x, d, level) for x, d in zip(outs, wanted, strict=True)])
+
+
+def _in(x: Tensor, dim: int | None, level: BatchLevel) -> Tensor:
+    """Bring an argument into the level, with its examples in front."""
+    if dim:
+        x = FUNCTIONS["permute_dims"].call(x, (dim, *(i for i in range(x.ndim) if i != dim)))
+    device = level.device(x._device)
+    return wrap(Batched(device, x, dim is not None), device)
 
 
 def _out(x: Any, dim: Any, level: BatchLevel) -> Any:

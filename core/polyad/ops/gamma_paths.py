@@ -12,6 +12,7 @@ import math
 from functools import lru_cache
 from typing import Any, Final
 
+from ..batching import elementwise
 from ..dispatch import function
 from ..errors import DTypeError
 from ..function import XP, Fails, Sample
@@ -70,7 +71,7 @@ def _reach(xp: Any, alpha: Any, x: Any, low: Any) -> Any:
 
 @function(
     name="random.gamma_slope",
-    elementwise=True,
+    batching=elementwise,
     takes="real floating",
     wide=True,
     samples=[
@@ -117,7 +118,7 @@ def gamma_slope(xp: XP, alpha: Tensor, log_x: Tensor, /) -> Tensor:
 
 @function(
     name="random.log_gamma",
-    elementwise=True,
+    batching=elementwise,
     takes="real floating",
     alpha=lambda g, xp, alpha, out: g * xp.random.gamma_slope(alpha, out),
     samples=[

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final, Protocol
+from weakref import WeakKeyDictionary
 
 from ..backend import Backend, Device
 from ..errors import ArgumentError, ShapeError
@@ -13,11 +17,13 @@ from .placement import DeviceLike, place
 __all__ = [
     "Generator",
     "Source",
+    "States",
     "drawing",
     "generator_of",
     "initial_seed",
     "manual_seed",
     "seed",
+    "watching_draws",
 ]
 
 
@@ -77,13 +83,22 @@ class Generator:
 
     def __init__(self, device: DeviceLike = None, *, backend: str | Backend | None = None) -> None:
         self.device = place(device, backend)
-        self.source: Source = self.device.backend.generator(self.device)
-        self.manual_seed(_fresh())
+        self._source: Source = self.device.backend.generator(self.device)
+        self._seed = _fresh()
+        self._source.seed(self._seed)
+
+    @property
+    def source(self) -> Source:
+        """What draws, or is about to be set: who watches draws is told before."""
+        for note in _watching.get():
+            note(self)
+        return self._source
 
     def manual_seed(self, seed: int) -> Generator:
         """Start the sequence that belongs to ``seed``; returns the generator."""
-        self._seed = _checked(seed)
-        self.source.seed(self._seed)
+        value, source = _checked(seed), self.source
+        self._seed = value
+        source.seed(value)
         return self
 
     def seed(self) -> int:
@@ -97,7 +112,7 @@ class Generator:
 
     def get_state(self) -> Any:
         """Give what determines the numbers to come."""
-        return self.source.get_state()
+        return self._source.get_state()
 
     def set_state(self, state: Any) -> None:
         """Continue from a state that `get_state` gave."""
@@ -105,6 +120,58 @@ class Generator:
 
     def __repr__(self) -> str:
         return f"<polyad.Generator on {self.device.where}, seed {self._seed}>"
+
+
+# Watching draws ---------------------------------------------------------------------------------------------------
+
+_watching: Final[ContextVar[tuple[Callable[[Generator], None], ...]]] = ContextVar("polyad_draws", default=())
+
+
+@contextmanager
+def watching_draws(note: Callable[[Generator], None]) -> Iterator[None]:
+    """A block that tells ``note(generator)`` of every generator that is about to draw or to be seeded."""
+    token = _watching.set((*_watching.get(), note))
+    try:
+        yield
+    finally:
+        _watching.reset(token)
+
+
+class States:
+    """Generators as they were before a block first used them: entries are made by `note`.
+
+    A generator that nobody else holds is forgotten.
+    """
+
+    __slots__ = ("_found",)
+
+    def __init__(self) -> None:
+        self._found: WeakKeyDictionary[Generator, tuple[int, Any]] = WeakKeyDictionary()
+
+    def note(self, generator: Generator) -> None:
+        """Note a generator's state, unless it is noted."""
+        if generator not in self._found:
+            self._found[generator] = generator._seed, generator._source.get_state()
+
+    def restore(self) -> None:
+        """Have all generators go on from here."""
+        for generator, (seed, state) in self._found.items():
+            generator._seed = seed
+            generator._source.set_state(state)
+
+    @contextmanager
+    def replayed(self) -> Iterator[None]:
+        """A block that draws what was drawn from these states, and leaves all generators as it found them."""
+        before = States()
+        for generator in self._found:
+            before.note(generator)
+        self.restore()
+        token = _watching.set((before.note,))
+        try:
+            yield
+        finally:
+            _watching.reset(token)
+            before.restore()
 
 
 def _fresh() -> int:
@@ -222,7 +289,7 @@ def drawing(
         raise ShapeError(f"{name}: lengths cannot be negative; got {lengths}")
     if generator is None:
         where = place(device, backend)
-        return lengths, where, generator_of(where).source
+        return lengths, where, where.watched_source(generator_of(where).source, where)
     if not isinstance(generator, Generator):
         raise ArgumentError(f"{name}: generator must be a polyad.Generator; got {generator!r:.60}")
     where = generator.device if device is None and backend is None else place(device, backend)
@@ -231,4 +298,4 @@ def drawing(
             f"{name}: the generator is on {generator.device.where}, and a tensor on {where.where} was asked for; "
             f"make one with polyad.Generator(device)"
         )
-    return lengths, where, generator.source
+    return lengths, where, where.watched_source(generator.source, where)

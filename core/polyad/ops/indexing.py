@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from .. import views
 from ..backend import Device
+from ..batching import data_dependent
 from ..calls import aliasing
 from ..careful import SCALARS, broadcast_shapes
 from ..dispatch import function
@@ -27,6 +28,7 @@ from ..views import View, node_of, raw
 from . import brackets
 from .arguments import Shape
 from .conversion import asarray, value_for
+from .keyed import adding, reading, result_shape, writing
 
 __all__ = [
     "nonzero",
@@ -298,6 +300,8 @@ def _layout(shape: Shape, strides: Shape, *, key: Key) -> tuple[Shape, Shape, in
     name="getitem",
     prepare=False,  # keys hold numbers that change from call to call: kernels compile by their structure
     promotes=(0,),
+    jvp="linear",
+    batching=reading,
     x=lambda g, xp, indices, key, x_shape: xp.index_scatter(g, *indices, key=key, shape=x_shape),
     samples=[
         Sample((3, 4), key=(1,), name="x[1]"),
@@ -326,6 +330,8 @@ def _gather(xp: XP, x: Tensor, /, *indices: Tensor, key: Key) -> Tensor:
     prepare=False,
     check=lambda shape, *, key: {"key": key},
     view=View(lambda xp, base, new, *, key: xp.setitem(base, new, key=key), _layout),
+    jvp="linear",
+    batching=reading,
     x=lambda g, xp, key, x_shape: xp.index_scatter(g, key=key, shape=x_shape),
     samples=[
         Sample((3, 4), key=(1,), name="x[1]"),
@@ -351,6 +357,8 @@ def slice_view(xp: XP, x: Tensor, /, *, key: Key) -> Tensor:
     takes="numeric",
     prepare=False,
     promotes=(0,),
+    jvp="linear",
+    batching=adding,
     g=lambda g, xp, indices, key: xp.getitem(g, *indices, key=key),
     samples=[
         Sample((2, 4), [0, 0], key=(ARRAY,), shape=(3, 4), name="twice into one row"),
@@ -380,6 +388,7 @@ def _has_indices(shape: tuple[int, ...]) -> dict[str, Any]:
 @function(
     differentiable=False,
     prepare=False,
+    batching=data_dependent,
     outputs=0,
     gives="int64",
     standard=True,
@@ -465,6 +474,8 @@ def _value_rule(g: Any, xp: Any, indices: Any, key: Key, value_shape: tuple[int,
     x=lambda g, xp, indices, key: xp.setitem(g, 0, *indices, key=key),
     value=_value_rule,
     promotes=(0, 1),
+    jvp="linear",
+    batching=writing,
     samples=[
         Sample((3, 4), (4,), key=(1,), name="x[1] = v"),
         Sample((3, 4), (), key=(Slice(0, 2, 2),), name="x[::2] = v"),
@@ -503,10 +514,10 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     if not arrays and views.repeats(x):
         x, key = _alias(x, {"key": key}), ()  # what is written may show nothing twice
     views.check_write(x, _WRITE)
-    value = _fitted(x, value, _result_shape(x.shape, key, arrays))
+    value = _fitted(x, value, result_shape(x.shape, key, arrays))
     values, edge = (raw(value), node_of(value)) if isinstance(value, Tensor) else (value, None)
     history = recording() and (node_of(x) is not None or edge is not None)
-    kernel: Callable[..., Any] | None = x._device.backend.inplace.get("setitem")
+    kernel: Callable[..., Any] | None = x._device.inplace.get("setitem")
     try:
         if kernel is None or history:
             result = _put(x, value, *arrays, key=key)
@@ -544,7 +555,7 @@ def _written(x: Tensor, index: Any, value: Any) -> bool:
     """
     try:
         data, device = x._data, x._device
-        kernel = device.backend.inplace.get("setitem")
+        kernel = device.inplace.get("setitem")
         if kernel is None or x._node is not None or (x._storage is not None and x._path is not None):
             return False
         if type(value) in SCALARS:
@@ -579,26 +590,3 @@ def _written(x: Tensor, index: Any, value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return type(value) in SCALARS or (isinstance(value, Tensor) and not value.ndim)
-
-
-def _result_shape(shape: tuple[int, ...], key: Key, arrays: Sequence[Tensor]) -> tuple[int, ...]:
-    """Shape of ``x[key]``: index arrays stand together, at the first's place or, if apart, in front."""
-    result: list[int] = []
-    places = []
-    dim = 0
-    for place, e in enumerate(key):
-        if e is None:
-            result.append(1)
-            continue
-        if type(e) is Slice:
-            result.append(e.length)
-        elif e is ARRAY or arrays:  # beside index arrays, a number is one too
-            places.append((place, len(result)))
-        dim += 1
-    result += shape[dim:]
-    if arrays:
-        common = broadcast_shapes("index", [a.shape for a in arrays])
-        together = [p for p, _ in places] == list(range(places[0][0], places[0][0] + len(places)))
-        at = places[0][1] if together else 0
-        result[at:at] = common
-    return tuple(result)

@@ -7,6 +7,7 @@ from functools import cache
 from itertools import accumulate
 from typing import Any
 
+from ..batching import along as along_axes
 from ..dispatch import facade, function
 from ..errors import ArgumentError, IndexOutOfRangeError, OperandError, ShapeError
 from ..function import FUNCTIONS, Fails, Function, Sample
@@ -63,6 +64,8 @@ def _part(g: Any, xp: Any, position: int, arrays_shapes: Sequence[Shape], axis: 
 @function(
     name="concat",
     sequence=True,
+    jvp="linear",
+    batching=along_axes("axis"),
     check=_joined,
     standard=True,
     arrays=_part,
@@ -128,6 +131,8 @@ def _stacked(*shapes: Shape, axis: Any = 0) -> dict[str, Any]:
 
 @function(
     sequence=True,
+    jvp="linear",
+    batching=along_axes("axis"),
     check=_stacked,
     standard=True,
     arrays=lambda g, xp, position, axis: xp.getitem(g, key=along(g.shape, axis, position)),

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from ..batching import along
 from ..calls import aliasing
 from ..dispatch import facade, function
 from ..errors import IndexOutOfRangeError, OperandError, ShapeError
-from ..function import FUNCTIONS, XP, Fails, Sample
+from ..function import FUNCTIONS, XP, Fails, Function, Sample
 from ..keys import Slice
 from ..tensor import Tensor, not_a_tensor
 from ..views import View, fits, raw, viewable
@@ -72,8 +73,16 @@ def _reshaped_layout(old: Shape, strides: Shape, *, shape: Shape) -> tuple[Shape
     return shape, found
 
 
+def _reshaped_examples(
+    made: Function, size: int, arrays: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]
+) -> Any:
+    return made.call(arrays[0], (size, *params["shape"]))
+
+
 @function(
     name="reshape",
+    jvp="linear",
+    batching=_reshaped_examples,
     check=lambda x, *, shape: {"shape": resolve("reshape", x, as_shape("reshape", shape))},
     standard=True,
     view=View(_to_base_shape, _reshaped_layout),
@@ -306,6 +315,8 @@ def _with_new(shape: Shape, strides: Shape, *, axis: Shape) -> tuple[Shape, Shap
 
 @function(
     check=_expanded,
+    jvp="linear",
+    batching=along("axis"),
     standard=True,
     view=View(_to_base_shape, _with_new),
     x=lambda g, xp, x_shape: xp.reshape(g, x_shape),
@@ -349,6 +360,8 @@ def _permuted_shape(shape: Shape, axes: Sequence[int]) -> Shape:
 
 @function(
     check=_squeezed,
+    jvp="linear",
+    batching=along("axis"),
     standard=True,
     view=View(_to_base_shape, _without),
     x=lambda g, xp, x_shape: xp.reshape(g, x_shape),
@@ -389,8 +402,16 @@ def inverse(axes: Shape) -> Shape:
     return tuple(sorted(range(len(axes)), key=axes.__getitem__))
 
 
+def _permuted_examples(
+    made: Function, size: int, arrays: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]
+) -> Any:
+    return made.call(arrays[0], (0, *(a + 1 for a in params["axes"])))
+
+
 @function(
     check=_permuted,
+    jvp="linear",
+    batching=_permuted_examples,
     standard=True,
     view=View(
         lambda xp, base, new, *, axes: xp.permute_dims(new, inverse(axes)),
@@ -626,6 +647,8 @@ def _flipped(shape: Shape, *, axis: Any = None) -> dict[str, Any]:
 
 @function(
     check=_flipped,
+    jvp="linear",
+    batching=along("axis"),
     x=lambda g, xp, axis: xp.flip(g, axis=axis),
     samples=[
         Sample((3, 4)),
@@ -709,6 +732,8 @@ def _rotated(shape: Shape, *, k: Any = 1, axes: Any = (0, 1)) -> dict[str, Any]:
 
 @function(
     check=_rotated,
+    jvp="linear",
+    batching=along("axes"),
     x=lambda g, xp, k, axes: xp.rot90(g, k=-k % 4, axes=axes),
     samples=[
         Sample((2, 3)),
@@ -763,8 +788,20 @@ def _rolled_back(g: Any, xp: Any, shift: Any, axis: Any) -> Any:
     return xp.roll(g, shift=-shift if axis is None else tuple(-s for s in shift), axis=axis)
 
 
+def _rolled_examples(
+    made: Function, size: int, arrays: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]
+) -> Any:
+    (x,), shift, axis = arrays, params["shift"], params["axis"]
+    if axis is not None:
+        return made.call(x, shift, axis=tuple(a + 1 for a in axis))
+    rows = FUNCTIONS["reshape"].call(x, (size, math.prod(x.shape[1:])))
+    return FUNCTIONS["reshape"].call(made.call(rows, shift, axis=1), x.shape)
+
+
 @function(
     check=_rolled,
+    jvp="linear",
+    batching=_rolled_examples,
     standard=True,
     x=_rolled_back,
     samples=[
@@ -809,8 +846,19 @@ def _broadcast_layout(x: Shape, strides: Shape, /, *, shape: Shape) -> tuple[Sha
     return shape, tuple(0 if i < extra or x[i - extra] != n else strides[i - extra] for i, n in enumerate(shape))
 
 
+def _broadcast_examples(
+    made: Function, size: int, arrays: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]
+) -> Any:
+    (x,), shape = arrays, params["shape"]
+    if len(x.shape) <= len(shape):
+        x = FUNCTIONS["reshape"].call(x, (size, *(1,) * (len(shape) + 1 - len(x.shape)), *x.shape[1:]))
+    return made.call(x, (size, *shape))
+
+
 @function(
     check=_broadcast_to,
+    jvp="linear",
+    batching=_broadcast_examples,
     standard=True,
     broadcasts=True,
     view=View(None, _broadcast_layout),

@@ -187,7 +187,7 @@ def to_device(x: Tensor, /, device: Device | str, *, stream: Any = None, source:
     dtype = target.dtype(x.dtype)  # raises if the other backend lacks the type
     edge, data = node_of(x), raw(x)
     params = {"source": origin, "device": target}
-    moved = target.asarray(origin.backend.move(data, origin, target))
+    moved = target.asarray(target.kernels[made](data, **params))
     if moved.dtype != dtype:
         raise DTypeError(f"to: {x.dtype.name} became {moved.dtype} on {target.where}")
     out = wrap(moved, target)

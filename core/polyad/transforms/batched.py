@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from ..backend import Device
 from ..batching import BatchingRule, elementwise, looped
 from ..errors import TransformError
 from ..function import Function
@@ -55,7 +54,7 @@ class BatchedBackend(WrappedBackend):
     def is_traced(self, array: Any) -> bool:
         """Whether examples may differ, so that there is not one value; or there is none below."""
         tensor = array.tensor
-        return array.batched or tensor.backend.is_traced(tensor._data)
+        return bool(array.batched or tensor.backend.is_traced(tensor._data))
 
     def to_host(self, array: Any) -> Any:
         """Give the values, where they are the same for all examples."""

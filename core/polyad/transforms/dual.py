@@ -135,9 +135,10 @@ def _linear(function: Function, tangents: Any, out: Any, primals: Any, params: d
     """Apply the function to the tangents: it is linear in the arrays that have rules together."""
     arrays = []
     for i, (t, p) in enumerate(zip(tangents, primals, strict=True)):
-        if t is None and _rule_at(function, i)[1] is not None:
-            t = FUNCTIONS["zeros_like"].call(p) if isinstance(p, Tensor) else None if p is None else 0.0
-        arrays.append(p if t is None else t)
+        if t is not None or p is None or _rule_at(function, i)[1] is None:
+            arrays.append(p if t is None else t)
+        else:
+            arrays.append(FUNCTIONS["zeros_like"].call(p) if isinstance(p, Tensor) else 0.0)
     return _called(function, arrays, params)
 
 
