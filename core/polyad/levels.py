@@ -73,8 +73,22 @@ class WrappedArray:
         """Its matrices transposed."""
         return raw(wrap(self, self.device).mT)
 
-    def shown(self) -> tuple[Tensor, list[str]]:
-        """Give a tensor of the level below whose elements are shown in its place, and what is said beside them."""
+    @property
+    def value(self) -> Tensor:
+        """The tensor of the level below that has its elements."""
+        raise NotImplementedError
+
+    @property
+    def moves(self) -> bool:
+        """Whether it has more than a value: a tangent."""
+        return False
+
+    def beside(self) -> list[str]:
+        """Say what is to be shown beside its elements."""
+        raise NotImplementedError
+
+    def holding(self, value: Tensor) -> WrappedArray:
+        """Give an array of the same kind, with another value and no more."""
         raise NotImplementedError
 
 
@@ -134,6 +148,14 @@ class Level:
 
     def constant(self, tensor: Tensor, device: WrappedDevice) -> WrappedArray:
         """Give the array of this level that stands for a tensor which the transform does not vary."""
+        raise NotImplementedError
+
+    def custom(self, cls: Any, args: Sequence[Any], needed: Sequence[bool], device: WrappedDevice) -> Any:
+        """Call a function with a derivative of the user's own, on arguments of a device of this level.
+
+        Gives a `polyad.transforms.custom.Call`; ``cls`` is a `polyad.autograd.Function`, and ``needed`` says of which
+        arguments a level inside wants a derivative.
+        """
         raise NotImplementedError
 
     def end(self) -> None:

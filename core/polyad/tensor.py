@@ -605,9 +605,10 @@ class Tensor(Methods):
         shown: Tensor = self
         besides: list[str] = []
         while shown._device.depth:
-            shown, more = views.raw(shown).shown()
+            array = views.raw(shown)
+            shown = array.value
             node = views.node_of(shown) if node is None else node
-            besides = [*more, *besides]
+            besides = [*array.beside(), *besides]
         return shown.detach(), node, besides
 
     def __format__(self, spec: str) -> str:

@@ -250,7 +250,7 @@ class Function:
             If forward returns no tensor.
         """
         if any(isinstance(a, Tensor) and a._device.depth for a in args):
-            from .function_levels import applied  # loaded with the first transform
+            from ..transforms.custom import applied
 
             return applied(cls, args)
         ctx: Any = cls._context()

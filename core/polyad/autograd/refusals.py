@@ -9,8 +9,9 @@ from typing import Any, Final, TypeVar
 from .. import views
 from ..errors import AutogradError
 from ..function import Function as Record
-from ..grad_mode import no_grad
+from ..grad_mode import no_grad, recording
 from ..graph import Node, new, next_sequence
+from ..levels import lift, meet
 from ..tensor import Tensor, wrap
 from .joint import joint_record
 
@@ -95,12 +96,28 @@ def once_differentiable(backward: F) -> F:
 
 def _refused_below(ctx: Any, found: Any, grads: Sequence[Any]) -> Any:
     """What a backward returned on tensors of a level, with what they hold refusing, too."""
-    from .function_levels import refused
-
     sources = [t for t in (*grads, *ctx.saved_tensors, *vars(ctx).values()) if isinstance(t, Tensor)]
     several = isinstance(found, (tuple, list))
-    kept = tuple(refused(ctx._name, g, sources, ONCE) for g in (found if several else (found,)))
+    kept = tuple(_holding_refusing(ctx._name, g, sources) for g in (found if several else (found,)))
     return kept if several else kept[0]
+
+
+def _holding_refusing(name: str, g: Any, sources: Sequence[Tensor]) -> Any:
+    """A tensor of a level, holding one whose own gradient is refused, if what it was computed from has a history there.
+
+    Raises at once if that has a tangent.
+    """
+    if not isinstance(g, Tensor) or not g._device.depth or not g.dtype.is_differentiable:
+        return g
+    found = [views.raw(lift(s, g._device)) for s in sources if meet(s._device, g._device) is g._device]
+    if any(array.moves for array in found):
+        raise AutogradError(f"{name}: {ONCE}")
+    array, values = views.raw(g), [array.value for array in found]
+    value = _holding_refusing(name, array.value, values)
+    edges = [views.node_of(v) for v in values]
+    if recording() is not False and any(e is not None for e in edges):
+        value = refusing(name, value, edges, ONCE)
+    return wrap(array.holding(value), g._device, views.node_of(g))
 
 
 def refusing(name: str, g: Any, edges: Sequence[Any], why: str) -> Any:

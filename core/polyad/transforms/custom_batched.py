@@ -1,7 +1,8 @@
-"""`Function` under `vmap`: for all examples, it is a function of the level below that runs its methods on single ones.
+"""`polyad.autograd.Function` under `vmap`.
 
-That function has the user's backward, so gradients at each level are the user's. Arguments that are the same for all
-examples get the sum of the examples' gradients.
+For all examples it is a function of the level below, which runs its methods on single ones. So that has the user's
+backward, and gradients at each level are the user's. Arguments that are the same for all examples get the sum of the
+examples' gradients.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ..autograd.function import Function, fitted, forwarded, returned
+from ..autograd.refusals import once_differentiable
 from ..backend import Device
 from ..batching import in_front
 from ..dtypes import DType
@@ -19,13 +22,12 @@ from ..grad_mode import no_grad
 from ..levels import below, entered, lift
 from ..ops.arguments import normalize_axis
 from ..tensor import Tensor, wrap
-from ..transforms.batched import Batched, BatchLevel
 from ..views import raw
-from .function import Function, fitted, forwarded, returned
-from .function_levels import ARGUMENT, Call, Kept, OfExamples, Place, called, device_of, kept_by, moved_by, tangent_of
-from .refusals import once_differentiable
+from .batched import Batched, BatchLevel
+from .custom import ARGUMENT, OTHER, RESULT, Call, Kept, OfExamples, Place, called, device_of, kept_by
+from .custom_dual import moved_by, tangent_of
 
-__all__ = ["Examples", "VmapInfo", "batched"]
+__all__ = ["Examples", "VmapInfo", "batched_call"]
 
 
 class VmapInfo(NamedTuple):
@@ -91,7 +93,7 @@ class State(NamedTuple):
         return (self.examples.batched if place.kind == ARGUMENT else self.results)[place.number]
 
 
-def batched(cls: type[Function], args: Sequence[Any], needed: Sequence[bool], device: Any) -> Call:
+def batched_call(cls: type[Function], args: Sequence[Any], needed: Sequence[bool], device: Any) -> Call:
     """Call a function at a level of `vmap`, on arguments of that level."""
     level = device.level
     arrays = [raw(a) if isinstance(a, Tensor) else a for a in args]
@@ -162,8 +164,8 @@ def _forward(cls: type[Function], ctx: Any, examples: Examples, *args: Any) -> t
         others = [raw(lift(o, device)) for o in call.others]
     kept = call.kept
     assert kept is not None
-    used = tuple(sorted({p for p in _places(kept) if p.kind != "other"}))
-    both = {ARGUMENT: args, "result": outputs}
+    used = tuple(sorted({p for p in _places(kept) if p.kind != OTHER}))
+    both = {ARGUMENT: args, RESULT: outputs}
     ctx.state = State(
         examples,
         kept,

@@ -1,4 +1,4 @@
-"""`Function` on tensors of a level (see `polyad.levels`): under `vmap` and in forward mode.
+"""`polyad.autograd.Function` on tensors of a level (see `polyad.levels`): under `vmap` and in forward mode.
 
 A call at a level is a call at the level below, and what the level makes of its results. Forward itself runs at the
 lowest, once. What its context keeps is known by places: which argument it is, which result, or neither. So there is a
@@ -10,23 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ..autograd.function import Function, FunctionCtx, forwarded, results
+from ..autograd.refusals import INTERMEDIATE, refusing
 from ..backend import Device
-from ..backward_hooks import enter, leave
 from ..containers import Structure, flatten, unflatten
-from ..dtypes import DType
-from ..engine import propagate
-from ..errors import AutogradError, DeviceError, OperandError, ShapeError, TransformError
-from ..function import FUNCTIONS
-from ..grad_mode import enable_grad, is_grad_enabled, recording
-from ..graph import AccumulateGrad
-from ..levels import below, lift, meet
+from ..errors import DeviceError, TransformError
+from ..grad_mode import recording
+from ..levels import lift, meet
 from ..tensor import Tensor, wrap
-from ..transforms.batched import Batched
-from ..transforms.dual import Dual, DualLevel
 from ..views import node_of, raw
-from .function import Function, FunctionCtx, fitted, forwarded, results, returned
-from .joint import form_of
-from .refusals import INTERMEDIATE, refusing
 
 __all__ = [
     "ARGUMENT",
@@ -40,9 +32,7 @@ __all__ = [
     "called",
     "device_of",
     "kept_by",
-    "moved_by",
-    "refused",
-    "tangent_of",
+    "unknown",
 ]
 
 ARGUMENT, RESULT, OTHER = "argument", "result", "other"
@@ -140,7 +130,7 @@ class Call:
         # from here on, what is neither argument nor result has a history that is not known
         tensors = [t for t in (*self.args, *self.outputs) if isinstance(t, Tensor)]
         if any(node_of(t) is not None for t in self.outputs if isinstance(t, Tensor)):
-            self.others = [refusing(self.cls.__name__, o, list(map(node_of, tensors)), _why(o)) for o in self.others]
+            self.others = [refusing(self.cls.__name__, o, list(map(node_of, tensors)), unknown(o)) for o in self.others]
 
     def differentiable(self, i: int) -> bool:
         """Whether a result has a gradient."""
@@ -150,7 +140,8 @@ class Call:
         )
 
 
-def _why(tensor: Tensor) -> str:
+def unknown(tensor: Tensor) -> str:
+    """Say why a derivative by a tensor that forward computed on the way is not known."""
     return INTERMEDIATE.format(what="a tensor that was kept", shape=tensor.shape)
 
 
@@ -177,7 +168,7 @@ def device_of(cls: type, tensors: Sequence[Any]) -> Device:
 
 
 class OfExamples(Function):
-    """A function of all examples together, made of one of single examples (see `function_examples`)."""
+    """A function of all examples together, made of one of single examples (see `custom_batched`)."""
 
 
 # Calls -----------------------------------------------------------------------------------------------------------
@@ -201,12 +192,8 @@ def called(cls: type[Function], args: Sequence[Any], needed: Sequence[bool]) -> 
         needed = [n or node_of(a) is not None if isinstance(a, Tensor) else False for n, a in zip(needed, args)]  # noqa: B905
     if device is None or not device.depth:
         call = _at_the_bottom(cls, args, needed)
-    elif isinstance(device.level, DualLevel):
-        call = _dual(cls, args, needed, device)
     else:
-        from .function_examples import batched
-
-        call = batched(cls, args, needed, device)
+        call = device.level.custom(cls, args, needed, device)
     call.record()
     return call
 
@@ -270,146 +257,3 @@ def kept_by(cls: type[Function], ctx: Any, args: Sequence[Any], output: Any, nee
         ctx._materialize,
     )
     return Call(cls, kept, args, outputs, others, needed, several=isinstance(output, tuple))
-
-
-# Forward mode ----------------------------------------------------------------------------------------------------
-
-
-def _dual(cls: type[Function], args: Sequence[Any], needed: Sequence[bool], device: Any) -> Call:
-    """Call a function on values, and give its results their tangents."""
-    arrays = [raw(a) if isinstance(a, Tensor) else a for a in args]
-    primals = [a.primal if type(a) is Dual else a for a in arrays]
-    tangents = [a.tangent if type(a) is Dual else None for a in arrays]
-    moving = any(t is not None for t in tangents)
-    with below(device.level, device):
-        inner = called(cls, primals, [n or t is not None for n, t in zip(needed, tangents, strict=True)])
-        moved = _tangents(inner, tangents) if moving else [None] * len(inner.outputs)
-    outputs = [
-        wrap(Dual(device, y, t), device) if isinstance(y, Tensor) else y
-        for y, t in zip(inner.outputs, moved, strict=True)
-    ]
-    others = [lift(o, device) for o in inner.others]
-    varied = inner.varied or moving
-    return Call(cls, inner.kept, args, outputs, others, needed, several=inner.several, varied=varied)
-
-
-def _tangents(call: Call, tangents: Sequence[Any]) -> list[Any]:
-    """The tangents of a call's results: by the class's own rule, or by its backward."""
-    if call.varied and call.others:
-        raise AutogradError(f"{call.cls.__name__}: {_why(call.others[0])}")
-    own = call.cls.jvp is not Function.jvp
-    return _by_jvp(call, tangents) if own else _by_transposing(call, tangents)
-
-
-def _by_jvp(call: Call, tangents: Sequence[Any]) -> list[Any]:
-    name = call.cls.__name__
-    found = moved_by(call.cls, call.context(forward=True), tangents, len(call.outputs))
-    return [
-        tangent_of(name, i, t, y.shape, y.dtype, y._device) if call.differentiable(i) else None
-        for i, (t, y) in enumerate(zip(found, call.outputs, strict=True))
-    ]
-
-
-def moved_by(cls: type[Function], ctx: Any, tangents: Sequence[Any], count: int) -> list[Any]:
-    """Run the user's jvp, and give what it returns: one tangent for each result."""
-    found = cls.jvp(ctx, *tangents)
-    found = list(found) if isinstance(found, (tuple, list)) else [found]
-    if len(found) != count:
-        raise AutogradError(
-            f"{cls.__name__}: jvp returned {len(found)} tangents; expected {count}, one for each result of forward"
-        )
-    return found
-
-
-def tangent_of(name: str, i: int, t: Any, shape: tuple[int, ...], dtype: DType, device: Device) -> Tensor | None:
-    """A tangent that the user's jvp returned, on its result's device and in its type."""
-    if t is None:
-        return None
-    if not isinstance(t, Tensor):
-        raise OperandError(f"{name}: jvp returned a {type(t).__name__} as tangent {i}; expected a tensor or None")
-    if t.shape != shape:
-        raise ShapeError(f"{name}: jvp returned tangent {i} of shape {t.shape}; expected {shape}, the result's own")
-    if meet(t._device, device) is not device:
-        raise DeviceError(f"{name}: jvp returned tangent {i} on {t._device.where}; expected {device.where}")
-    t = lift(t, device)
-    if t.dtype is not dtype:
-        t = FUNCTIONS["real"].call(t) if t.dtype.is_complex and not dtype.is_complex else t
-        t = FUNCTIONS["astype"].call(t, dtype)
-    return t  # type: ignore[no-any-return]
-
-
-def _by_transposing(call: Call, tangents: Sequence[Any]) -> list[Any]:
-    """Transpose the class's backward: differentiate it by the gradients that it is linear in."""
-    cls, name = call.cls, call.cls.__name__
-    if hasattr(cls.backward, "once_differentiable"):
-        raise AutogradError(
-            f"{name}: its backward is marked once_differentiable, so forward mode cannot make tangents of it; give the "
-            f"class a static method jvp(ctx, *tangents), or write backward in polyad's operations without the mark"
-        )
-    recorded = is_grad_enabled()
-    with enable_grad():
-        variables = [_variable(y) if call.differentiable(i) else None for i, y in enumerate(call.outputs)]
-        ctx = call.context()
-        grads = [
-            v if v is not None or not ctx._materialize else FUNCTIONS["zeros_like"].call(y)
-            for v, y in zip(variables, call.outputs, strict=True)
-            if isinstance(y, Tensor)
-        ]
-        needed = [t is not None for t in tangents]
-        roots = []
-        for i, (g, t) in enumerate(zip(returned(cls, ctx, grads, needed), tangents, strict=True)):
-            if t is None or g is None:
-                continue
-            edge: Any = node_of(fitted(name, i, g, form_of(call.args[i]), False))
-            if edge is None:
-                raise AutogradError(
-                    f"{name}: backward returned gradient {i} without using its arguments in recorded operations, so "
-                    f"forward mode cannot make tangents of it; return None for zero, or give the class a static method "
-                    f"jvp(ctx, *tangents)"
-                )
-            roots.append((edge, enter(t, t, True)))
-        edges: list[Any] = [None if v is None else node_of(v) for v in variables]
-        wanted = [e for e in edges if e is not None]
-        found = propagate(roots, keep=True, create_graph=True, wanted=wanted) if roots else {}
-        moved = [leave(found[e], e.device) if e in found else None for e in edges]
-    return moved if recorded else [None if t is None else wrap(raw(t), t._device) for t in moved]
-
-
-def _variable(like: Tensor) -> Tensor:
-    """Make the gradient that backward is differentiated by. Its values do not matter: backward is linear in it."""
-    out: Tensor = FUNCTIONS["zeros_like"].call(like)
-    out._node = AccumulateGrad(out)
-    return out
-
-
-# Once differentiable ---------------------------------------------------------------------------------------------
-
-
-def refused(name: str, x: Any, sources: Sequence[Tensor], why: str) -> Any:
-    """Give a tensor of a level, whose levels below have a history that raises wherever a source has one.
-
-    Raises
-    ------
-    AutogradError
-        If a source has a tangent.
-    """
-    if not isinstance(x, Tensor) or not x._device.depth or not x.dtype.is_differentiable:
-        return x
-    device: Any = x._device
-    array: Any = raw(x)
-    beside = [raw(lift(s, x._device)) for s in sources if meet(s._device, device) is device]
-    if isinstance(device.level, DualLevel):
-        if any(b.tangent is not None for b in beside):
-            raise AutogradError(f"{name}: {why}")
-        held: Any = Dual(device, _refused_inside(name, array.primal, [b.primal for b in beside], why), None)
-    else:
-        held = Batched(device, _refused_inside(name, array.tensor, [b.tensor for b in beside], why), array.batched)
-    return wrap(held, device, node_of(x))
-
-
-def _refused_inside(name: str, x: Tensor, sources: Sequence[Tensor], why: str) -> Tensor:
-    x = refused(name, x, sources, why)
-    edges = [node_of(s) for s in sources]
-    if recording() is False or all(e is None for e in edges):
-        return x
-    return refusing(name, x, edges, why)  # type: ignore[no-any-return]
