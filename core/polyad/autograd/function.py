@@ -406,7 +406,10 @@ def _backward(cls: type[Function], node: Node, g: Any, args: Sequence[Any], tens
         finally:
             ctx._pass = ctx._opened = None
         if recorded:
-            found = [refusing(name, x, node.edges, LOST) if has_no_history(x) else x for x in found]
+            found = [
+                refusing(name, x, node.edges, LOST) if has_no_history(x) and x._device is node.device else x
+                for x in found
+            ]
         given = [
             None if a is None else fitted(name, i, x, form, tensors)
             for i, (x, a, form) in enumerate(zip(found, args, ctx._arguments, strict=True))

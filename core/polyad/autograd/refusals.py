@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from .. import views
+from ..containers import flatten
 from ..errors import AutogradError
 from ..function import Function as Record
 from ..grad_mode import no_grad, recording
 from ..graph import Node, new, next_sequence
 from ..levels import lift, meet
 from ..tensor import Tensor, wrap
-from .joint import joint_record
+from .joint import joint_record, zeros
 
 __all__ = ["INTERMEDIATE", "LOST", "ONCE", "has_no_history", "once_differentiable", "refuse_attributes", "refusing"]
 
@@ -43,11 +44,12 @@ def has_no_history(x: Any) -> bool:
 def refuse_attributes(ctx: Any, name: str) -> None:
     """Raise for tensors that are attributes of a context: how they depend on the arguments is not known."""
     for key, value in vars(ctx).items():
-        if key[0] != "_" and isinstance(value, Tensor) and value.dtype.is_differentiable:
+        if key[0] != "_" and any(isinstance(x, Tensor) and x.dtype.is_differentiable for x in flatten(value)[0]):
+            what = "is" if isinstance(value, Tensor) else "has"
             raise AutogradError(
-                f"{name}: ctx.{key} is a tensor, and gradients are to be recorded: how it depends on the inputs is not "
-                f"known, so a second derivative would be wrong. Keep inputs and outputs by ctx.save_for_backward(...), "
-                f"pass constants as arguments, or mark backward with @once_differentiable"
+                f"{name}: ctx.{key} {what} a tensor, and gradients are to be recorded: how it depends on the inputs is "
+                f"not known, so a second derivative would be wrong. Keep inputs and outputs by "
+                f"ctx.save_for_backward(...), pass constants as arguments, or mark backward with @once_differentiable"
             )
 
 
@@ -81,25 +83,36 @@ def once_differentiable(backward: F) -> F:
             with no_grad():
                 found = backward(ctx, *grads)
             if any(isinstance(t, Tensor) and t._device.depth for t in grads):
-                found = _refused_below(ctx, found, grads)
+                found = _refused_below(ctx, found, [*grads, *_standing_for(state, ctx)])
         finally:
             ctx._pass = state
-        if state is None or not state[1]:
-            return found
-        several = isinstance(found, (tuple, list))
-        refused = tuple(refusing(ctx._name, g, state[0].edges, ONCE) for g in (found if several else (found,)))
-        return refused if several else refused[0]
+        return found if state is None or not state[1] else _each(found, lambda g: _refused_at(state[0], ctx._name, g))
 
     once.once_differentiable = True  # type: ignore[attr-defined]
     return once  # type: ignore[return-value]
 
 
+def _each(found: Any, make: Callable[[Any], Any]) -> Any:
+    """Make something of each gradient that a backward returned."""
+    return tuple(map(make, found)) if isinstance(found, (tuple, list)) else make(found)
+
+
+def _refused_at(node: Node, name: str, g: Any) -> Any:
+    return refusing(name, g, node.edges, ONCE) if isinstance(g, Tensor) and g._device is node.device else g
+
+
+def _standing_for(state: Any, ctx: Any) -> list[Tensor]:
+    """Tensors with the history of a node's arguments, if it is to be gone on with."""
+    if state is None or not state[1]:
+        return []
+    blank = zeros((), *ctx._results[0][1:])
+    return [wrap(views.raw(blank), blank._device, edge) for edge in state[0].edges if edge is not None]
+
+
 def _refused_below(ctx: Any, found: Any, grads: Sequence[Any]) -> Any:
     """What a backward returned on tensors of a level, with what they hold refusing, too."""
-    sources = [t for t in (*grads, *ctx.saved_tensors, *vars(ctx).values()) if isinstance(t, Tensor)]
-    several = isinstance(found, (tuple, list))
-    kept = tuple(_holding_refusing(ctx._name, g, sources) for g in (found if several else (found,)))
-    return kept if several else kept[0]
+    sources = [t for t in (*grads, *ctx.saved_tensors, *flatten(vars(ctx))[0]) if isinstance(t, Tensor)]
+    return _each(found, lambda g: _holding_refusing(ctx._name, g, sources))
 
 
 def _holding_refusing(name: str, g: Any, sources: Sequence[Tensor]) -> Any:

@@ -209,9 +209,10 @@ def _at_the_bottom(cls: type[Function], args: Sequence[Any], needed: Sequence[bo
 
 def _apart(x: Any) -> Any:
     """An argument in memory of its own: forward may write to it, and transforms cannot undo that."""
-    if not isinstance(x, Tensor) or not x._device.backend.writable:
+    if not isinstance(x, Tensor):
         return x
-    return wrap(x._device.backend.copy(raw(x)), x._device, node_of(x))
+    backend = x._device.backend
+    return wrap(backend.copy(raw(x)) if backend.writable else raw(x), x._device, node_of(x))
 
 
 def kept_by(cls: type[Function], ctx: Any, args: Sequence[Any], output: Any, needed: Sequence[bool]) -> Call:

@@ -261,7 +261,7 @@ def _by_own_rule(
         found = cls.vmap(examples.info, tuple(0 if flag else None for flag in examples.batched), *inside)
         if not isinstance(found, tuple) or len(found) != 2:
             raise OperandError(
-                f"{cls.__name__}: vmap must return a pair, (output, out_dims); it returned {found!r:.80}"
+                f"{cls.__name__}: vmap must return a pair, output and out_dims; it returned {found!r:.80}"
             )
         output, dims = found
         several = isinstance(output, tuple)
