@@ -662,6 +662,7 @@ def test_arguments_on_different_backends(backend: Backend) -> None:
 # Beside PyTorch ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 def test_beside_pytorch() -> None:
     torch = pytest.importorskip("torch")
 

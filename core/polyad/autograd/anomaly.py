@@ -121,8 +121,12 @@ class _Check:
         for position, (g, edge) in enumerate(zip(gradients, node.edges, strict=True)):
             if g is None or edge is None:
                 continue
-            device = edge.node.device if type(edge) is Output else edge.device
-            array = views.raw(g) if isinstance(g, Tensor) else g
+            device: Any = edge.node.device if type(edge) is Output else edge.device
+            array = g
+            if isinstance(g, Tensor):
+                device, array = g._device, views.raw(g)
+            while device.depth:  # of a transform: the values of all examples, say, are below
+                device, array = device.inner, views.raw(array.value)
             if device.backend.is_traced(array):
                 continue
             for kind in self.kinds:
