@@ -1,7 +1,7 @@
 """`vmap` of every function at every sample of the table, against the loop over the examples.
 
 That a kernel runs once for each example is a warning, and warnings are errors here: so every function of polyad's own
-computes all examples at once.
+computes all examples at once, and every one of its plugins.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,11 +11,16 @@ import pytest
 
 import polyad as ad
 from polyad.backend import Backend
+from polyad.batching import data_dependent
+from polyad.errors import TransformError
 from polyad.function import FUNCTIONS, Fails, Function, Sample
 from polyad.testing import assert_close, call_sample, sample_arguments
 from polyad.testing.samples import matrices
 
-RECORDS = [f for f in FUNCTIONS.values() if f.provider == "polyad" and f.samples and f.inputs]
+PLUGINS = ad.nn, ad.special  # loaded when first asked for
+OWN = [f for f in FUNCTIONS.values() if f.provider.startswith("polyad") and f.samples and f.inputs]
+RECORDS = [f for f in OWN if f.batching is not data_dependent]
+REFUSED = [f for f in OWN if f.batching is data_dependent]
 CASES = [
     pytest.param(f, s, id=f"{f.name}-{i}-{s!r}")
     for f in RECORDS
@@ -49,7 +54,7 @@ def check(calling: Callable[..., Any], calls: list[list[Any]], batched: Sequence
     for i, y in enumerate(found):
         loop = ad.stack([e[i] for e in expected])
         assert (y.shape, y.dtype) == (loop.shape, loop.dtype)
-        assert_close(y, loop)
+        assert_close(y, loop, equal_nan=True)
 
 
 def calling(record: Function, sample: Sample) -> Callable[..., Any]:
@@ -69,6 +74,16 @@ def test_vmap_is_the_loop(backend: Backend, record: Function, sample: Sample) ->
         for i, is_tensor in enumerate(tensors):
             if is_tensor:
                 check(call, calls, [i == j for j in range(len(tensors))])
+
+
+@pytest.mark.parametrize("record", REFUSED, ids=lambda x: x.name)
+def test_shapes_of_values_are_refused(backend: Backend, record: Function) -> None:
+    x = ad.tensor([[0.0, 1.0], [2.0, 0.0]])
+    with pytest.raises(TransformError, match=rf"vmap: the shape that {record.name} gives depends .* write where\("):
+        ad.func.vmap(record.call)(x)
+    same = ad.func.vmap(lambda row, x: (row, *as_tuple(record.call(x))), (0, None))(x, x)[1:]
+    for y, expected in zip(same, as_tuple(record.call(x)), strict=True):
+        assert_close(y, ad.stack([expected] * 2))
 
 
 FIRST = [(f, next(s for s in f.samples if not isinstance(s, Fails))) for f in RECORDS]

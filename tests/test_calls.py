@@ -123,6 +123,18 @@ def test_a_function_with_nothing_to_do_gives_memory_of_its_own(backend: Backend,
     assert x.tolist() == [1, 1]
 
 
+def test_an_operand_without_a_rule_gets_no_gradient(backend: Backend) -> None:
+    @ad.function(name="shifted", x=lambda g: g * 2)
+    def shifted(xp: Any, x: Any, y: Any, /) -> Any:
+        """Twice ``x``, and ``y``, which counts as a constant."""
+        return 2 * x + y
+
+    x, y = ad.ones(2, requires_grad=True), ad.ones(2, requires_grad=True)
+    shifted(x, y).sum().backward()
+    assert x.grad.tolist() == [2.0, 2.0]
+    assert y.grad is None
+
+
 def test_the_real_part_is_no_view_of_the_complex_tensor(backend: Backend) -> None:
     x = ad.tensor([1 + 2j])
     ad.real(x).add_(5)

@@ -245,6 +245,14 @@ def test_overwritten_saved_tensors() -> None:
             y.sum().backward()
 
 
+def test_nodes_have_no_rules_to_save_for() -> None:
+    node = Cube.apply(leaf([1.0, 2.0])).grad_fn
+    assert "next_functions" in dir(node)
+    assert not [name for name in dir(node) if name.startswith("_saved_")]
+    with pytest.raises(AttributeError, match="CubeBackward saved no 'x'; it saved nothing"):
+        _ = node._saved_x
+
+
 def test_saved_intermediates() -> None:
     """Whose second derivative PyTorch gets wrong without a word: pytorch/pytorch#76185."""
 

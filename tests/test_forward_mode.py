@@ -15,7 +15,9 @@ from polyad.backend import Backend
 from polyad.function import FUNCTIONS, Fails, Function, Sample
 from polyad.testing import assert_close, call_sample, sample_arguments
 
-RECORDS = [f for f in FUNCTIONS.values() if f.provider == "polyad" and f.samples and f.inputs and f.differentiable]
+PLUGINS = ad.nn, ad.special  # loaded when first asked for
+OWN = [f for f in FUNCTIONS.values() if f.provider.startswith("polyad")]
+RECORDS = [f for f in OWN if f.samples and f.inputs and f.differentiable]
 CASES = [
     pytest.param(f, s, id=f"{f.name}-{i}-{s!r}")
     for f in RECORDS

@@ -120,7 +120,7 @@ def test_a_traced_tensor_says_that_it_has_no_values(use: Any, match: str) -> Non
 
 
 def test_a_mask_under_jit_names_where() -> None:
-    with pytest.raises(OperandError, match=r"mask.*not known while the function is traced; use where"):
+    with pytest.raises(OperandError, match=r"mask.*not known, because .*traces the function; use where"):
         jax.jit(lambda x: x[x > 0])(ad.ones(3))
 
 

@@ -65,3 +65,22 @@ def test_a_watch_ends_with_its_block(backend: Backend) -> None:
         pass
     ad.exp(x)
     assert not log
+
+
+def test_a_watch_sees_kernels_that_write_in_place_and_transfers(backend: Backend) -> None:
+    class Writing(Counting):
+        def inplace(self, name: str, device: Device, kernel: Kernel) -> Kernel:
+            return self.kernel(ad.FUNCTIONS[name], device, kernel)
+
+    device = backend.devices[0]
+    x, y = ad.ones(3, device=device), ad.ones(3, device=device)
+    tables, log = device.inplace, list[str]()
+    with watching_kernels(Writing("seen", log)):
+        x.add_(y)
+        x[1] = 5.0
+        x.to(backend="numpy")
+    expected = ["seen add", "seen setitem", "seen to_device"]
+    seen = list(dict.fromkeys(entry for entry in log if entry in expected))  # an unusual call runs its kernel twice
+    assert seen == expected[: 2 if backend.name == "numpy" else 3]
+    assert device.inplace is tables
+    assert x.tolist() == [2, 5, 2]

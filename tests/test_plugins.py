@@ -175,6 +175,38 @@ def test_unknown_backend_lists_those_installed() -> None:
         ad.plugins.backend(None)  # type: ignore[arg-type]
 
 
+def test_a_backend_without_a_device_can_be_looked_into(module: Callable[..., ModuleType]) -> None:
+    def refuse() -> Backend:
+        raise errors.BackendError("there is no GPU")
+
+    made: list[Backend] = []
+    hooks = {"polyad_backend": refuse, "polyad_backend_without_device": lambda: made.append(TinyBackend()) or made[-1]}
+    module("tiny_package", **hooks)
+    module("kernels_package", polyad_kernels=lambda: {"tiny": {"sin": abs}})
+    plugins = manager(
+        claim("polyad.backends", "tiny", "tiny_package"), claim("polyad.plugins", "kernels", "kernels_package")
+    )
+    plugins.load_all()
+    assert plugins.inspected("tiny").provided == {"sin": abs}
+    assert plugins.inspected("tiny") is made[1]  # nothing of it is kept
+    with pytest.raises(errors.BackendError, match="there is no GPU"):
+        plugins.backend("tiny")
+
+
+@pytest.mark.parametrize(
+    "error", [errors.BackendError("it is broken"), errors.BackendNotInstalledError("it is not installed")]
+)
+def test_a_backend_that_cannot_be_looked_into_says_why(module: Callable[..., ModuleType], error: Exception) -> None:
+    def refuse() -> Backend:
+        raise error
+
+    module("tiny_package", polyad_backend=refuse)
+    with pytest.raises(type(error), match=str(error)):
+        manager(claim("polyad.backends", "tiny", "tiny_package")).inspected("tiny")
+    with pytest.raises(errors.BackendError, match="unknown backend 'other'"):
+        manager(claim("polyad.backends", "tiny", "tiny_package")).inspected("other")
+
+
 @pytest.mark.parametrize(("backend", "library", "line"), [("jax", "jax", r"pip install 'polyad\[jax\]'")])
 def test_a_backend_without_its_library_gives_the_line_that_installs_it(backend: str, library: str, line: str) -> None:
     done = run_python(
@@ -269,7 +301,8 @@ def test_a_plugin_with_a_misspelt_hook_is_refused(module: Callable[..., ModuleTy
     plugins = manager(claim("polyad.plugins", "ops", "acme_ops"))
     message = (
         r"^plugin 'ops' \(acme_ops of acme 1.0\) failed to load: there is no hook 'polyad_function'; "
-        r"the hooks are polyad_backend, polyad_functions, polyad_kernels, polyad_namespaces$"
+        r"the hooks are polyad_backend, polyad_functions, polyad_kernels, polyad_namespaces, "
+        r"polyad_backend_without_device$"
     )
     with pytest.raises(errors.PluginError, match=message):
         plugins.load("ops")

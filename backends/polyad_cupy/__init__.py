@@ -22,3 +22,11 @@ def polyad_backend() -> Backend:
     from .backend import CuPyBackend
 
     return CuPyBackend()
+
+
+@hookimpl
+def polyad_backend_without_device() -> Backend:
+    """Make the backend without a GPU: what it has can be looked up, and nothing be run."""
+    from .backend import CuPyBackend
+
+    return CuPyBackend([None])

@@ -18,6 +18,10 @@ def _matmul(a: Any, b: Any) -> Any:
         return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
     if a.ndim <= 2 and b.ndim <= 2 and a.ndim and b.ndim:
         return a.dot(b)  # half the overhead of the ufunc
+    if a.ndim > 1 and b.ndim > 1 and a.shape[-1] == 1 == b.shape[-2]:
+        return a * b  # columns times rows: BLAS would be called for each pair, and has little to do
+    if b.ndim <= 2 and b.ndim and a.flags.c_contiguous and a.size:  # all rows as those of one matrix
+        return a.reshape(-1, a.shape[-1]).dot(b).reshape(a.shape[:-1] + b.shape[1:])
     return np.matmul(a, b)
 
 

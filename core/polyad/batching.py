@@ -2,8 +2,8 @@
 
 A batching rule is a function ``rule(made, size, arrays, batched, params)``. It gets the record, the number of examples,
 the arrays as tensors, of which those that are ``batched`` have the examples along a first axis more than the function
-means, and the function's parameters. It gives the result, or a tuple of results, with such an axis in front. Each array
-may also be a number, or None.
+means, and the function's parameters. It gives the result, or a tuple of results, with such an axis in front, or
+``NotImplemented`` to have the body run instead. Each array may also be a number, or None.
 
 Elementwise functions need none. Neither does a function with a body in terms of others, but one is often faster.
 """

@@ -42,7 +42,8 @@ def specialise(made: Function) -> Callable[..., Any]:
     if simple and not made.params and made.required == len(made.inputs):
         if len(made.inputs) == 1 and made.check is None:
             return _unary(made)
-        if len(made.inputs) == 2 and len(made.promotes) == 2:
+        complete = all(made.rules) or not made.differentiable  # an input without a rule is for `record` to leave out
+        if len(made.inputs) == 2 and len(made.promotes) == 2 and complete:
             return _binary(made, lambda a, b: careful(made, (a, b), NO_PARAMS))
     if simple and len(made.inputs) == made.required == 1:
         return _parametrised(made)

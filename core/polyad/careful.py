@@ -157,8 +157,8 @@ def operands(made: Function, args: Sequence[Any]) -> tuple[list[Any], Device]:
             found.append(arg)
             continue
         owner = plugins.owner(arg)
-        if owner is device:
-            found.append(wrap(arg, device))
+        if owner is not None and meet(owner, device) is device:
+            found.append(lift(wrap(arg, owner), device))
         elif owner is not None:
             raise DeviceError(
                 f"{made.name}: the array of type {type(arg).__module__}.{type(arg).__name__} is on {owner.where}, the "

@@ -134,7 +134,7 @@ def propagate(
     try:
         return _propagate(roots, keep, create_graph, tensors or create_graph, wanted)
     finally:
-        for variable, token in set_before:
+        for variable, token in reversed(set_before):
             variable.reset(token)
 
 

@@ -56,3 +56,11 @@ class Hooks:
     @hookspec
     def polyad_namespaces(self) -> Mapping[str, Any]:
         """Give modules to be reached as attributes of polyad: ``{"nn": module}``."""
+
+    @hookspec
+    def polyad_backend_without_device(self) -> Backend:
+        """Make the backend where it cannot compute, to look into: which kernels and types it has.
+
+        Called by ``polyad explain`` where `polyad_backend` raises because there is no device, such as no GPU. A backend
+        that always has one need not implement it.
+        """

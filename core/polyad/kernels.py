@@ -47,7 +47,8 @@ class KernelTable(dict[Function, Kernel]):
         super().__init__()
         self.device = device
         self.unwatched: dict[Function, Kernel] = {}  # the kernels as they are, while a watch makes them over
-        _tables[id(self)] = self
+        if not device.depth:  # kernels of transforms call these
+            _tables[id(self)] = self
 
     def __missing__(self, function: Function) -> Kernel:
         kernel = self.unwatched.get(function)
@@ -57,7 +58,7 @@ class KernelTable(dict[Function, Kernel]):
             if function.prepare:
                 kernel = backend.prepare(kernel, function)
             kernel = backend.place(kernel, self.device)
-        if _watches:
+        if _watches and not self.device.depth:
             self.unwatched[function] = kernel
             for watch in _watches:
                 kernel = watch.kernel(function, self.device, kernel)
@@ -90,6 +91,10 @@ class KernelWatch:
         """Give what is to be called in place of a function's kernel."""
         return kernel
 
+    def inplace(self, name: str, device: Device, kernel: Kernel) -> Kernel:
+        """Give what is to be called in place of one of `Backend.inplace`."""
+        return self.call(f"{name}_", device, kernel)
+
     def pull(self, device: Device, pull: Callable[..., Any]) -> Callable[..., Any] | None:
         """Give what is to be called in place of `Backend.pull`; None to have rules run one by one."""
         return pull
@@ -97,8 +102,8 @@ class KernelWatch:
     def call(self, name: str, device: Device, call: Kernel) -> Kernel:
         """Give what is to be called in place of what computes and is no function's kernel.
 
-        That is each of `Backend.inplace` (``"multiply_"``), `Backend.add_into` (``"add"``), and what a source of random
-        numbers draws (``"normal"``).
+        That is, unless `inplace` sees to them, each of `Backend.inplace` (``"multiply_"``); `Backend.add_into`
+        (``"add"``); and what a source of random numbers draws (``"normal"``).
         """
         return call
 
@@ -161,7 +166,7 @@ def _switch(watches: list[KernelWatch]) -> None:
             inplace, add_into = backend.inplace, backend.add_into
             for watch in watches:
                 pull = None if pull is None else watch.pull(device, pull)
-                inplace = {name: watch.call(f"{name}_", device, kernel) for name, kernel in inplace.items()}
+                inplace = {name: watch.inplace(name, device, kernel) for name, kernel in inplace.items()}
                 add_into = None if add_into is None else watch.call("add", device, add_into)
             device.pull, device.inplace, device.add_into = pull, inplace, add_into
             device.watched_source = WatchedSource if watches else as_it_is

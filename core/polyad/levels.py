@@ -11,18 +11,18 @@ always the lowest ones of the stack, and two tensors meet at the deeper one's (`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NoReturn
 
 from .backend import Backend, Device
 from .dtypes import BY_NAME, DType
 from .errors import TransformError
-from .function import XP, Function
+from .function import FUNCTIONS, XP, Function
 from .grad_mode import no_grad
 from .graph import guard
-from .kernels import Kernel, KernelTable, Namespace
+from .kernels import Kernel, KernelTable, Namespace, as_it_is
 from .tensor import Tensor, wrap
 from .views import raw
 
@@ -33,6 +33,7 @@ __all__ = [
     "WrappedDevice",
     "active",
     "below",
+    "chain",
     "check_current",
     "enter",
     "entered",
@@ -40,8 +41,12 @@ __all__ = [
     "lift",
     "lifted",
     "meet",
+    "placed",
+    "refuse_write",
     "stray",
+    "together",
     "unrecorded",
+    "values_of",
 ]
 
 
@@ -72,11 +77,6 @@ class WrappedArray:
     def mT(self) -> Any:
         """Its matrices transposed."""
         return raw(wrap(self, self.device).mT)
-
-    @property
-    def value(self) -> Tensor:
-        """The tensor of the level below that has its elements."""
-        raise NotImplementedError
 
     @property
     def moves(self) -> bool:
@@ -124,10 +124,14 @@ class Level:
     ----------
     ended : bool
         Whether the transform is over, so that tensors of it can be used no more.
+    randomness : str
+        What functions that draw random numbers do: ``"same"`` numbers for all that the transform varies,
+        ``"different"`` ones, or ``"error"``.
     """
 
     backend: ClassVar[type[WrappedBackend]]
     """The class of the backends that it wraps round others."""
+    randomness: str = "same"
 
     outside: ClassVar[str] = (
         "outside the function that was transformed, where it has no meaning; return it from the function, and use what "
@@ -197,6 +201,7 @@ class WrappedDevice(Device):
         self.xp = self.plain = Namespace(self, self._function)
         self.array, self.asarray = backend.array, backend.normalize
         self.pull = self.add_into = None
+        self.inplace, self.watched_source = backend.inplace, as_it_is
         self.native, self.dtypes, self.accepted, self.weak = backend.types
         self._ones = {}
 
@@ -256,12 +261,15 @@ class WrappedBackend(Backend):
         self.__dict__.update(dtypes=native, devices=())
         like = Device(self, "cpu")
         self.types = native, native, like.accepted, like.weak
+        self.refuses_indices = inner.refuses_indices  # type: ignore[misc]
 
     def resolve(self, function: Function, device: Device) -> Kernel:
         """Make a kernel of a function: it computes with the tensors inside."""
         assert isinstance(device, WrappedDevice)
         if not function.inputs:
             return self.creation(function, device)
+        if function is FUNCTIONS["to_device"]:  # its parameters are devices of this level
+            return lambda array, *, source, device: self.move(array, source, device)
         return self.kernel(function, device)
 
     def creation(self, function: Function, device: WrappedDevice) -> Kernel:
@@ -271,7 +279,8 @@ class WrappedBackend(Backend):
         def create(*like: Any, **params: Any) -> Any:
             if params.get("dtype") is not None:
                 params["dtype"] = inner.dtype(params["dtype"])
-            made = inner.kernels[function](*[raw(self.example(x)) for x in like], **params)
+            given = [raw(self.example(x)) if isinstance(x, WrappedArray) else x for x in like]
+            made = inner.kernels[function](*given, **params)
             return device.level.constant(wrap(inner.asarray(made), inner), device)
 
         return create
@@ -282,6 +291,14 @@ class WrappedBackend(Backend):
 
     def example(self, array: Any) -> Tensor:
         """Give a tensor of the device below of an array's own shape and type."""
+        raise NotImplementedError
+
+    def values(self, array: Any) -> Tensor:
+        """Give the tensor of the device below that holds an array's values."""
+        raise NotImplementedError
+
+    def converted(self, array: Any, convert: Callable[[Tensor], Tensor], device: WrappedDevice) -> Any:
+        """Make an array of a device of the same level from what is inside, converted."""
         raise NotImplementedError
 
     # Arrays ---------------------------------------------------------------------------------------------
@@ -304,9 +321,18 @@ class WrappedBackend(Backend):
         """Give the array: nobody can write to it."""
         return array
 
+    def move(self, array: Any, source: Device, target: Device) -> Any:
+        """Bring what is inside to the device below another device of the same level."""
+        assert isinstance(target, WrappedDevice)
+        inner = target.inner
+        return self.converted(array, lambda x: FUNCTIONS["to_device"].call(x, inner), target)
+
     def generator(self, device: Device) -> Any:
-        """Refuse: random numbers are drawn below."""
-        raise TransformError(f"{self.transform}: random numbers are drawn on x.device of the level below")
+        """Refuse: random numbers are drawn below (see `polyad.ops.generators.drawing`)."""
+        raise TransformError(
+            f"Generator: there is none on {self.name}; make it outside the function that is transformed, for the "
+            f"device of {self.inner.name}, and pass it as generator="
+        )
 
     def device_for(self, spec: str) -> Device:
         """Give the inner backend's device of a name."""
@@ -383,6 +409,24 @@ def unrecorded(*devices: Device) -> AbstractContextManager[Any]:
     return nullcontext() if any(d.depth for d in devices) else no_grad()
 
 
+def chain(device: Device) -> tuple[tuple[Level, ...], Device]:
+    """Take a device apart: the levels that it is wrapped in, the outermost first, and the library's device."""
+    found: Any = device
+    levels: list[Level] = []
+    while found.depth:
+        levels.insert(0, found.level)
+        found = found.inner
+    return tuple(levels), found
+
+
+def placed(device: Device, beside: Device) -> Device:
+    """Give the device of a place that tensors of another meet at: in the levels of the one that has more."""
+    (own, found), (others, _) = chain(device), chain(beside)
+    for level in max(own, others, key=len):
+        found = level.device(found)
+    return found
+
+
 def meet(a: Device, b: Device) -> Device | None:
     """Give the device at which tensors of two devices meet: the deeper, if it is wrapped round the other.
 
@@ -424,6 +468,35 @@ def lift(tensor: Tensor, device: Device) -> Tensor:
     return out
 
 
+def together(x: Tensor, *others: Any) -> Tensor:
+    """Give a tensor where it meets the tensors among ``others``: itself, or lifted.
+
+    As it is where they do not meet, which is left to those who compute with them to say.
+    """
+    device = x._device
+    for other in others:
+        if isinstance(other, Tensor) and other._device is not device:
+            device = meet(device, other._device) or device
+    return lift(x, device)
+
+
+def values_of(tensor: Tensor) -> Tensor:
+    """Give the tensor of a library's device that holds a tensor's values: of `vmap`'s, those of all examples."""
+    while tensor._device.depth:
+        backend: Any = tensor._device.backend
+        tensor = backend.values(raw(tensor))
+    return tensor
+
+
+def refuse_write(name: str, x: Tensor, device: Device) -> NoReturn:
+    """Raise for a write of what a transform varies into a tensor that it does not know."""
+    raise TransformError(
+        f"{name}: the tensor of shape {x.shape} is on {x._device.where}, and what is written on {device.where}, which "
+        f"it cannot hold: it is from outside the function that is transformed, or was made without regard to its "
+        f"arguments. Make it by polyad.zeros_like(x) or x.new_zeros(shape), where x is an argument, or return the value"
+    )
+
+
 def lifted(tensor: Tensor) -> Tensor:
     """Lift a tensor through all levels in progress.
 
@@ -434,12 +507,7 @@ def lifted(tensor: Tensor) -> Tensor:
     """
     device = tensor._device
     levels = active()
-    found: Any = device
-    chain: list[Level] = []
-    while found.depth:
-        chain.append(found.level)
-        found = found.inner
-    if tuple(reversed(chain)) != levels[: len(chain)]:
+    if chain(device)[0] != levels[: device.depth]:
         raise TransformError(stray(device))
     for level in levels[device.depth :]:
         wrapped = level.device(tensor._device)

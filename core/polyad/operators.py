@@ -13,6 +13,7 @@ from .errors import DTypeError, ShapeError
 from .function import Function
 from .grad_mode import recording
 from .graph import Version
+from .levels import refuse_write
 from .tensor import Tensor, wrap
 from .views import node_of, raw
 
@@ -165,6 +166,8 @@ def _fits(shape: tuple[int, ...], into: tuple[int, ...]) -> bool:
 
 def require_like(name: str, x: Tensor, result: Tensor) -> None:
     """Raise if ``result`` cannot be written into ``x``."""
+    if result._device is not x._device:
+        refuse_write(name, x, result._device)
     if result.shape != x.shape:
         raise ShapeError(
             f"{name}: the result has shape {result.shape}, which does not fit into the tensor's shape {x.shape}; "

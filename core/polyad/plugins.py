@@ -163,6 +163,32 @@ class Plugins:
             ) from error
         return made[0]
 
+    def inspected(self, name: str) -> Backend:
+        """Give a backend to look into: where it cannot compute here, without a device, its kernels all the same.
+
+        Raises
+        ------
+        BackendError
+            If there is none of that name, or it cannot be looked into without its device either.
+        """
+        try:
+            return self.backend(name)
+        except BackendError as error:
+            made = None if isinstance(error, BackendNotInstalledError) else self._without_device(name)
+            if made is None:
+                raise
+            return made
+
+    def _without_device(self, name: str) -> Backend | None:
+        """Make a backend that is there and finds no device; None if that is not what is wrong with it."""
+        try:
+            made: list[Backend] = _hooks(self._entry(BACKENDS, name).load()).polyad_backend_without_device()
+        except Exception:  # it is broken otherwise, which is known already
+            return None
+        for backend in made:
+            self._provide(backend)
+        return made[0] if made else None
+
     def add_backend(self, backend: Backend) -> None:
         """Add a backend made in this process, without an entry point.
 
@@ -290,11 +316,14 @@ class Plugins:
 
     def _introduce(self, backend: Backend) -> None:
         """Give a new backend what was brought for it before it was there."""
-        backend.provided = {f: kernel for (name, f), (kernel, _) in self._kernels.items() if name == backend.name}
-        if backend.calm is not None:
+        self._provide(backend)
+        if backend.calm is not None and backend.calm not in self.calm:  # backends may share a library
             self.calm.append(backend.calm)
         for cls in self._tensor_classes:
             backend.adopt(cls)
+
+    def _provide(self, backend: Backend) -> None:
+        backend.provided = {f: kernel for (name, f), (kernel, _) in self._kernels.items() if name == backend.name}
 
     def device(self, backend: str, spec: str) -> Device:
         """Give the device of a backend that a text names."""

@@ -605,8 +605,9 @@ class Tensor(Methods):
         shown: Tensor = self
         besides: list[str] = []
         while shown._device.depth:
+            backend: Any = shown._device.backend
             array = views.raw(shown)
-            shown = array.value
+            shown = backend.values(array)
             node = views.node_of(shown) if node is None else node
             besides = [*array.beside(), *besides]
         return shown.detach(), node, besides

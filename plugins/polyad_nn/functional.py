@@ -11,6 +11,7 @@ import math
 from typing import Any, Final
 
 import polyad as ad
+from polyad.batching import along, in_front
 from polyad.errors import ArgumentError, DTypeError, IndexOutOfRangeError, OperandError, ShapeError
 
 __all__ = [
@@ -46,7 +47,7 @@ Shape = tuple[int, ...]
     ],
 )
 def _where_positive(xp: ad.XP, x: ad.Tensor, gate: ad.Tensor, /) -> ad.Tensor:
-    """``x`` where ``gate``, of the same shape, is positive, else 0: the gradient of `relu`.
+    """``x`` where ``gate`` is positive, else 0: the gradient of `relu`.
 
     Examples
     --------
@@ -145,10 +146,16 @@ def _softmax_rule(g: Any, xp: Any, out: Any, axis: int) -> Any:
     return (g - xp.sum(g * out, axis=axis, keepdims=True)) * out
 
 
+def _softmax_jvp(xp: Any, tangents: Any, out: Any, x: Any, *, axis: int) -> Any:
+    return _softmax_rule(tangents[0], xp, out, axis)  # its Jacobian is symmetric
+
+
 @ad.function(
     name="nn.softmax",
     takes="real floating",
     check=_along("nn.softmax"),
+    batching=along("axis"),
+    jvp=_softmax_jvp,
     x=_softmax_rule,
     samples=_softmax_samples(r"nn\.softmax"),
 )
@@ -170,10 +177,17 @@ def softmax(xp: ad.XP, x: ad.Tensor, /, *, axis: int = -1) -> ad.Tensor:
     return z / xp.sum(z, axis=axis, keepdims=True)  # type: ignore[no-any-return]
 
 
+def _log_softmax_jvp(xp: Any, tangents: Any, out: Any, x: Any, *, axis: int) -> Any:
+    (t,) = tangents
+    return t - xp.sum(xp.exp(out) * t, axis=axis, keepdims=True)
+
+
 @ad.function(
     name="nn.log_softmax",
     takes="real floating",
     check=_along("nn.log_softmax"),
+    batching=along("axis"),
+    jvp=_log_softmax_jvp,
     x=lambda g, xp, out, axis: xp.exp(out) * -xp.sum(g, axis=axis, keepdims=True) + g,
     samples=_softmax_samples(r"nn\.log_softmax"),
 )
@@ -217,10 +231,31 @@ def _mse_rule(g: Any, input: Any, target: Any, reduction: str) -> Any:
     return (g * (2 / n if n else math.nan)) * (input - target)
 
 
+def _mse_jvp(xp: Any, tangents: Any, out: Any, input: Any, target: Any, *, reduction: str) -> Any:
+    t, other = tangents
+    moved = (-other if t is None else t if other is None else t - other) * (input - target)
+    return 2 * (moved if reduction == "none" else xp.mean(moved) if reduction == "mean" else xp.sum(moved))
+
+
+def _mse_batched(made: Any, size: int, arrays: Any, batched: Any, params: dict[str, Any]) -> Any:
+    x, target = (in_front(a, size, b) for a, b in zip(arrays, batched, strict=True))
+    return _per_example(made.call(x, target, reduction="none"), params["reduction"])
+
+
+def _per_example(losses: ad.Tensor, reduction: str) -> ad.Tensor:
+    """Reduce the losses of many examples, each for itself."""
+    axes = tuple(range(1, losses.ndim))
+    if reduction == "none" or not axes:
+        return losses
+    return ad.mean(losses, axis=axes) if reduction == "mean" else ad.sum(losses, axis=axes)
+
+
 @ad.function(
     name="nn.mse_loss",
     takes="real floating",
     check=_mse_check,
+    batching=_mse_batched,
+    jvp=_mse_jvp,
     input=_mse_rule,
     target=lambda g, input, target, reduction: _mse_rule(g, target, input, reduction),
     samples=[
@@ -417,6 +452,23 @@ def _cross_entropy_weight(
     reduction: str,
     label_smoothing: float,
 ) -> Any:
+    """What each class's weight counts, over all samples."""
+    axis = _class_axis(input.shape)
+    losses = _weight_losses(g, xp, input, target, weight, out, ignore_index, reduction, label_smoothing)
+    return xp.sum(losses, axis=tuple(i for i in range(len(input.shape)) if i != axis))
+
+
+def _weight_losses(
+    g: Any,
+    xp: Any,
+    input: Any,
+    target: Any,
+    weight: Any,
+    out: Any,
+    ignore_index: int | None,
+    reduction: str,
+    label_smoothing: float,
+) -> Any:
     """Each class's part of the loss; less, in a mean of indices, what its weight adds to the divisor."""
     shape, axis = input.shape, _class_axis(input.shape)
     share, counts = _targets(xp, input, target, ignore_index, label_smoothing)
@@ -426,7 +478,7 @@ def _cross_entropy_weight(
     elif reduction == "mean":
         g = g / _total(xp, shape, counts, _along_classes(xp, weight, shape), ignore_index)
         losses = losses if counts is None else losses - out * counts
-    return xp.sum(g * losses, axis=tuple(i for i in range(len(shape)) if i != axis))
+    return g * losses
 
 
 def _terms(xp: Any, share: Any, logs: Any) -> Any:
@@ -434,11 +486,69 @@ def _terms(xp: Any, share: Any, logs: Any) -> Any:
     return share * xp.where(share != 0, logs, 0)
 
 
+def _cross_entropy_jvp(
+    xp: Any,
+    tangents: Any,
+    out: Any,
+    input: Any,
+    target: Any,
+    weight: Any,
+    *,
+    ignore_index: int | None,
+    reduction: str,
+    label_smoothing: float,
+) -> Any:
+    """The sum of the products of gradients, of each sample's loss or of the one, with tangents."""
+    one = xp.ones_like(out)
+    options = {"ignore_index": ignore_index, "reduction": reduction, "label_smoothing": label_smoothing}
+    axis = _class_axis(input.shape)
+    over = axis if reduction == "none" else tuple(range(len(input.shape)))
+    moved: Any = 0
+    if tangents[0] is not None:
+        moved = xp.sum(tangents[0] * _cross_entropy_input(one, xp, input, target, weight, **options), axis=over)
+    if tangents[1] is not None:
+        rate = _cross_entropy_target(one, xp, input, weight, reduction, label_smoothing)
+        moved = moved + xp.sum(tangents[1] * rate, axis=over)
+    if tangents[2] is not None:
+        rate = _weight_losses(one, xp, input, target, weight, out, **options)
+        moved = moved + xp.sum(_along_classes(xp, tangents[2], input.shape) * rate, axis=over)
+    return moved
+
+
+def _cross_entropy_batched(made: Any, size: int, arrays: Any, batched: Any, params: dict[str, Any]) -> Any:
+    """All examples' samples as those of one call."""
+    if batched[2]:
+        return NotImplemented  # each example weighs classes in its own way
+    input, target, weight = (
+        in_front(a, size, b) if i < 2 else a for i, (a, b) in enumerate(zip(arrays, batched, strict=True))
+    )
+    shape = input.shape[1:]
+    indices, ignored = input.ndim != target.ndim, params["ignore_index"]
+    if len(shape) > 1:
+        input, target = (ad.reshape(x, (size * shape[0], *x.shape[2:])) for x in (input, target))
+    options = {"ignore_index": ignored, "label_smoothing": params["label_smoothing"]}
+    losses = made.call(input, target, weight, reduction="none", **options)
+    counts = None
+    if params["reduction"] == "mean" and indices and (weight is not None or ignored is not None):
+        valid = target != ignored
+        counts = (
+            valid.astype(losses.dtype) if weight is None else ad.where(valid, weight[ad.where(valid, target, 0)], 0)
+        )
+    if len(shape) > 1:
+        losses, counts = (x if x is None else ad.reshape(x, (size, shape[0], *x.shape[1:])) for x in (losses, counts))
+    if counts is None:
+        return _per_example(losses, params["reduction"])
+    total = _per_example(counts, "sum")
+    return _per_example(losses, "sum") / ad.where(total == 0, math.nan, total)
+
+
 @ad.function(
     name="nn.cross_entropy",
     takes="real floating",
     promotes=(0, 2),
     check=_cross_entropy_check,
+    batching=_cross_entropy_batched,
+    jvp=_cross_entropy_jvp,
     input=_cross_entropy_input,
     target=_cross_entropy_target,
     weight=_cross_entropy_weight,
@@ -491,7 +601,7 @@ def cross_entropy(
     target: ad.Tensor,
     weight: ad.Tensor | None = None,
     *,
-    ignore_index: int = -100,
+    ignore_index: int | None = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> ad.Tensor:
@@ -505,8 +615,8 @@ def cross_entropy(
         Class indices, integers of ``input``'s shape without ``C``; or class probabilities, of ``input``'s shape.
     weight : Tensor, optional
         Of shape ``(C,)``: what each class counts.
-    ignore_index : int
-        Targets of this value count nothing. Not for probabilities.
+    ignore_index : int, optional
+        Targets of this value count nothing; None if all are known to be classes. Not for probabilities.
     reduction : {"mean", "sum", "none"}
         The mean of class indices divides by the sum of the weights of the targets.
     label_smoothing : float
@@ -542,7 +652,7 @@ def cross_entropy(
             f"cross_entropy: {name} must be a tensor; got {type(wrong).__name__}; write polyad.tensor(...) around it"
         )
     shape = input.shape
-    unseen: int | None = ignore_index
+    unseen = ignore_index
     if shape and target.shape == shape:
         if not target.is_floating_point():
             raise DTypeError(
@@ -559,7 +669,12 @@ def cross_entropy(
     else:
         if target.dtype is not ad.int64:
             target = target.long()  # a smaller type need not hold the number of classes
-        if shape and math.prod(shape) and _in_range(target, shape[_class_axis(shape)], ignore_index):
+        if (
+            ignore_index is not None
+            and shape
+            and math.prod(shape)
+            and _in_range(target, shape[_class_axis(shape)], ignore_index)
+        ):
             unseen = None
     return _cross_entropy(
         input,
@@ -617,10 +732,39 @@ def _flat(xp: Any, x: Any) -> Any:
     return x if len(x.shape) == 2 else xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
+def _linear_jvp(xp: Any, tangents: Any, out: Any, input: Any, weight: Any, bias: Any) -> Any:
+    moved_input, moved_weight, moved = tangents
+    if moved_weight is not None:
+        moved = xp.nn.linear(input, moved_weight, moved)
+    if moved_input is None:
+        return moved
+    return (
+        xp.nn.linear(moved_input, weight, moved) if moved_weight is None else moved + xp.nn.linear(moved_input, weight)
+    )
+
+
+def _linear_batched(made: Any, size: int, arrays: Any, batched: Any, params: dict[str, Any]) -> Any:
+    """One product for all examples, unless each has weights of its own: then a stack of them."""
+    x, weight, bias = arrays
+    if not batched[1] and not batched[2]:
+        return made.call(x, weight, bias)
+    if not batched[1]:
+        product = made.call(x, weight)
+    else:
+        matmul = ad.matmul.function
+        product = matmul.batching(matmul, size, (x, weight.mT), batched[:2], {})
+    if bias is None:
+        return product
+    rank = product.ndim - (batched[0] or batched[1])
+    return product + (ad.reshape(bias, (size, *(1,) * (rank - 1), bias.shape[1])) if batched[2] else bias)
+
+
 @ad.function(
     name="nn.linear",
     takes="numeric",
     check=_linear_check,
+    batching=_linear_batched,
+    jvp=_linear_jvp,
     input=lambda g, weight: g @ weight,
     weight=lambda g, xp, input: _flat(xp, g).mT @ _flat(xp, input),
     bias=lambda g, xp: xp.sum(_flat(xp, g), axis=0),

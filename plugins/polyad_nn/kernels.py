@@ -30,7 +30,7 @@ _FEW: Final = 1 << 12
 def _where_positive(x: Any, gate: Any) -> Any:
     """An element or 0, as the product of its bits with 0 or 1. The mask needs no memory beside the result."""
     np, integer = x.__array_namespace__(), f"i{x.dtype.itemsize}"
-    if x.size < _FEW:
+    if x.size < _FEW or x.shape != gate.shape:
         return np.multiply(x.view(integer), gate > 0).view(x.dtype)
     found = np.empty(x.shape, integer)
     np.greater(gate, 0, found)

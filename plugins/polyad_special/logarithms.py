@@ -6,6 +6,7 @@ import math
 from typing import Any, Final
 
 import polyad as ad
+from polyad.batching import along
 from polyad.errors import IndexOutOfRangeError, OperandError
 
 from .common import EDGES, as_array, one, two
@@ -267,6 +268,8 @@ def _softmax_samples(name: str) -> list[ad.Sample]:
     takes="real floating",
     wide=True,
     check=_axes("softmax"),
+    batching=along("axis"),
+    jvp=lambda xp, tangents, out, x, axis: out * (tangents[0] - xp.sum(tangents[0] * out, axis=axis, keepdims=True)),
     x=lambda g, xp, out, axis: out * (g - xp.sum(g * out, axis=axis, keepdims=True)),
     samples=_softmax_samples("softmax"),
 )
@@ -289,6 +292,8 @@ def softmax(xp: ad.XP, x: ad.Tensor, /, *, axis: int | tuple[int, ...] | None = 
     takes="real floating",
     wide=True,
     check=_axes("log_softmax"),
+    batching=along("axis"),
+    jvp=lambda xp, tangents, out, x, axis: tangents[0] - xp.sum(tangents[0] * xp.exp(out), axis=axis, keepdims=True),
     x=lambda g, xp, out, axis: g - xp.exp(out) * xp.sum(g, axis=axis, keepdims=True),
     samples=_softmax_samples("log_softmax"),
 )

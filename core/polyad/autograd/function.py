@@ -321,7 +321,7 @@ def results(cls: type[Function], ctx: Any, args: Any, edges: tuple[Any, ...], ou
         _save(ctx, node, args, edges, tensors, made)
     watch: Any = watched()
     if watch is not None:
-        watch.note(node)
+        watch.note(node, args)
     return made
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import views
 from ..backward_hooks import PassHook
@@ -17,18 +17,31 @@ from ..graph import AccumulateGrad, Handle, Node, Output, ShownNode, guard, open
 from ..tensor import Tensor, wrap
 from .watches import PackHooks, refuse_if_disabled, switched
 
+if TYPE_CHECKING:
+    from .drawing import Drawing as Drawing, draw as draw
+
 __all__ = [
     "AccumulateGrad",
     "GradientEdge",
     "Node",
     "allow_mutation_on_saved_tensors",
     "disable_saved_tensors_hooks",
+    "draw",
     "get_gradient_edge",
     "increment_version",
     "register_multi_grad_hook",
     "save_on_cpu",
     "saved_tensors_hooks",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Give what draws graphs, loaded when first asked for."""
+    if name in ("Drawing", "draw"):
+        from . import drawing
+
+        return getattr(drawing, name)
+    raise AttributeError(f"module 'polyad.autograd.graph' has no attribute {name!r}")
 
 
 # What nodes keep ------------------------------------------------------------------------------------------------
@@ -171,13 +184,15 @@ def allow_mutation_on_saved_tensors() -> Iterator[None]:
 # What is saved, by name -----------------------------------------------------------------------------------------
 
 
-def _kept(node: Node) -> dict[str, Any]:
-    """What a node keeps: ``name -> (value, whether it is an array)``."""
+def kept(node: Node) -> dict[str, Any]:
+    """What a node keeps for its rules: ``name -> (value, whether it is an array)``."""
     function = node.function
     found: dict[str, Any] = {}
+    if function.joint is not None:  # no rules: what it keeps is its own business
+        return found
     for position, spec, _ in specs_of(function, node.args or ()):
-        kept = node.args[position]  # type: ignore[index]
-        for (kind, key), value in zip(spec.items, kept, strict=True):
+        values = node.args[position]  # type: ignore[index]
+        for (kind, key), value in zip(spec.items, values, strict=True):
             if kind == OUT:
                 found["out"] = value, True
             elif kind == ONE_OF:
@@ -200,11 +215,11 @@ def _saved(node: Node, name: str) -> Any:
             f"{node.name()}: what it saved is gone, since a backward() went through it; write "
             f"backward(retain_graph=True) to keep it"
         )
-    kept = _kept(node)
-    if name[7:] not in kept:
-        listed = ", ".join(f"_saved_{n}" for n in kept) or "nothing"
+    found = kept(node)
+    if name[7:] not in found:
+        listed = ", ".join(f"_saved_{n}" for n in found) or "nothing"
         raise AttributeError(f"{node.name()} saved no {name[7:]!r}; it saved {listed}")
-    value, is_array = kept[name[7:]]
+    value, is_array = found[name[7:]]
     if not is_array:
         return value
     values = value if type(value) is tuple else (value,)
@@ -214,7 +229,7 @@ def _saved(node: Node, name: str) -> Any:
 
 
 def _listed(node: Node) -> list[str]:
-    return [*object.__dir__(node), *(f"_saved_{name}" for name in _kept(node))]
+    return [*object.__dir__(node), *(f"_saved_{name}" for name in kept(node))]
 
 
 ShownNode.__getattr__ = _saved  # type: ignore[attr-defined]

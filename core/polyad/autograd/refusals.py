@@ -125,8 +125,10 @@ def _holding_refusing(name: str, g: Any, sources: Sequence[Tensor]) -> Any:
     found = [views.raw(lift(s, g._device)) for s in sources if meet(s._device, g._device) is g._device]
     if any(array.moves for array in found):
         raise AutogradError(f"{name}: {ONCE}")
-    array, values = views.raw(g), [array.value for array in found]
-    value = _holding_refusing(name, array.value, values)
+    array = views.raw(g)
+    backend: Any = g._device.backend
+    values = list(map(backend.values, found))
+    value = _holding_refusing(name, backend.values(array), values)
     edges = [views.node_of(v) for v in values]
     if recording() is not False and any(e is not None for e in edges):
         value = refusing(name, value, edges, ONCE)

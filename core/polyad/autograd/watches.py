@@ -57,7 +57,7 @@ class Watch:
     check : callable or None
         ``check(node, gradients)`` looks at what a node's rules gave.
     recorded : callable or None
-        ``recorded(node)`` is told of every node.
+        ``recorded(node, operands)`` is told of every node, before what it keeps is packed.
     computing : callable or None
         ``computing(compute)`` gives what backward calls in place of ``compute``, which gives the gradients of a node's
         inputs (see `Compute`).
@@ -73,7 +73,7 @@ class Watch:
         traces: bool = False,
         check: Callable[[Node, Sequence[Any]], None] | None = None,
         since: int = 0,
-        recorded: Callable[[Node], None] | None = None,
+        recorded: Callable[[Node, Sequence[Any]], None] | None = None,
         computing: Callable[[Compute], Compute] | None = None,
     ) -> None:
         self.pack, self.refusal, self.preserves = pack, refusal, preserves
@@ -82,7 +82,7 @@ class Watch:
 
     def watch(self, node: Node, operands: Sequence[Any], result: Any) -> None:
         """Do with a new node what is on."""
-        self.note(node)
+        self.note(node, operands)
         if self.pack is not None:
             tensors = {id(t._data): t for t in (*operands, result) if hasattr(t, "_data")}
             name = node.name()
@@ -95,10 +95,10 @@ class Watch:
             _exchange(node, lambda array: _apart(array, node.device))
             node.guards = ()
 
-    def note(self, node: Node) -> None:
+    def note(self, node: Node, operands: Sequence[Any]) -> None:
         """Note the line of the program that a node comes from, and tell of it."""
         if self.recorded is not None:
-            self.recorded(node)
+            self.recorded(node, operands)
         if self.traces:
             node.metadata["traceback"] = here()
 

@@ -12,7 +12,7 @@ from .. import __version__
 
 __all__ = ["main"]
 
-COMMANDS: Final = ("demo", "info", "ops")
+COMMANDS: Final = ("crosscheck", "demo", "explain", "info", "ops")
 INTERRUPTED: Final = 130  # what shells give a program that Ctrl-C ended
 
 

@@ -30,22 +30,13 @@ from ..function import (
     Function,
     Spec,
 )
-from ..kernels import standard
 from ..methods import ALIASES
 from ..plugins import plugins
+from ..testing.kernel_sources import KERNELS, kernel_source as kernel
 from .console import console, grid, mistake
 from .docstring import render_docstring
 
 __all__ = ["chapters", "command", "derivative", "find", "kernel", "render_list", "render_page"]
-
-KERNELS = {
-    "own": "written for this backend",
-    "plugin": "brought by an op plugin",
-    "library": "the array library's function of that name",
-    "body": "the function's body, in terms of other functions",
-    "none": "the backend cannot run it",
-}
-"""Where the kernel of a function on a backend may come from."""
 
 STYLES = {"own": "green", "plugin": "green", "library": "green", "body": "cyan", "none": "red"}
 
@@ -91,18 +82,6 @@ def derivative(function: Function) -> str:
     if not function.differentiable:
         return "none"
     return "rules" if function.has_rules else "body"
-
-
-def kernel(backend: Backend, function: Function) -> str:
-    """Say where the kernel of a function on a backend comes from: a key of `KERNELS`."""
-    if backend.kernels.get(function.name) is not None:
-        return "own"
-    if function.name in backend.provided:
-        return "plugin"
-    refused = function.name in backend.kernels  # with None for a kernel
-    if function.standard and not refused and standard(backend.xp, function.name) is not None:
-        return "library"
-    return "body" if function.body is not None else "none"
 
 
 def saved(function: Function, spec: Spec) -> list[str]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final
 
+from ..batching import in_front
 from ..dispatch import facade, function
 from ..errors import ArgumentError, DTypeError, IndexOutOfRangeError, OperandError, ShapeError
-from ..function import XP, Fails, Sample
+from ..function import TENSORS, XP, Fails, Function, Sample
 from ..keys import Slice, cut
 from ..tensor import Tensor, not_a_tensor
 from .arguments import Axis, Shape, normalize_axes, normalize_axis
 from .arithmetic import remainder
+from .batched_products import convolution_batched
 from .complex_parts import conj
 from .joining import concat
 from .manipulation import flip
@@ -75,7 +78,27 @@ def _trapezoids(y: Any, x: Any, dx: Any, axis: int) -> Any:
     return _at(steps, axis, len(y.shape)) * heights * 0.5
 
 
-@function(takes="floating", wide=True, check=_integrating("trapezoid"), samples=_integrals("trapezoid"))
+def _integrating_batched(
+    made: Function, size: int, arrays: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]
+) -> Any:
+    """Along the axis one further back; places are those of each example, or one line for all."""
+    y, x = arrays
+    y, axis = in_front(y, size, batched[0]), params["axis"] + 1
+    if batched[1] and x.ndim < y.ndim:
+        x = TENSORS.reshape(x, tuple(n if i in (0, axis) else 1 for i, n in enumerate(y.shape)))
+        x = TENSORS.broadcast_to(x, y.shape)
+    elif not batched[1] and x is not None and x.ndim > 1:
+        x = in_front(x, size, False)
+    return made.call(y, x, **{**params, "axis": axis})
+
+
+@function(
+    takes="floating",
+    wide=True,
+    check=_integrating("trapezoid"),
+    batching=_integrating_batched,
+    samples=_integrals("trapezoid"),
+)
 def trapezoid(xp: XP, y: Tensor, x: Tensor | None = None, /, *, dx: float = 1.0, axis: int = -1) -> Tensor:
     """Integral along an axis by the trapezoidal rule, of values ``y`` at places ``x``, or ``dx`` apart.
 
@@ -94,6 +117,7 @@ def trapezoid(xp: XP, y: Tensor, x: Tensor | None = None, /, *, dx: float = 1.0,
     takes="floating",
     wide=True,
     check=_integrating("cumulative_trapezoid"),
+    batching=_integrating_batched,
     samples=_integrals("cumulative_trapezoid"),
 )
 def cumulative_trapezoid(xp: XP, y: Tensor, x: Tensor | None = None, /, *, dx: float = 1.0, axis: int = -1) -> Tensor:
@@ -337,6 +361,8 @@ def _convolved_back(xp: Any, g: Any, other: Any, shape: Shape, mode: str) -> Any
     wide=True,
     standard=True,
     check=_convolving,
+    batching=convolution_batched,
+    jvp="multilinear",
     a=lambda g, xp, v, a_shape, mode: _convolved_back(xp, g, v, a_shape, mode),
     v=lambda g, xp, a, v_shape, mode: _convolved_back(xp, g, a, v_shape, mode),
     samples=[

@@ -11,6 +11,7 @@ from ..careful import SCALARS, constant
 from ..dtypes import BY_NAME, DEFAULTS, DType, DTypeLike, as_dtype, float32, join_scalar, promote_types
 from ..errors import ArgumentError, DeviceError, DTypeError, OperandError, ShapeError
 from ..function import FUNCTIONS
+from ..levels import lift, meet, refuse_write
 from ..plugins import default_device, plugins
 from ..tensor import Tensor, wrap
 from .placement import DeviceLike, finished, place
@@ -320,7 +321,14 @@ def value_for(x: Tensor, value: Any, name: str) -> Tensor:
     if not isinstance(value, Tensor):
         value = asarray(value, device=device)
     if value._device is not device:
-        raise DeviceError(f"{name}: x is on {device.where}, y on {value._device.where}; write y.to(device=x.device)")
+        found = meet(value._device, device)
+        if found is None:
+            raise DeviceError(
+                f"{name}: x is on {device.where}, y on {value._device.where}; write y.to(device=x.device)"
+            )
+        if found is not device:
+            refuse_write(name, x, found)
+        value = lift(value, device)
     if value.dtype is not dtype:
         if value.dtype.is_complex and not dtype.is_complex:
             raise DTypeError(f"{name}: a tensor of {dtype.name} cannot hold {value.dtype.name}; write y.real")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..batching import along
 from ..careful import SCALARS
 from ..dispatch import facade, function
 from ..errors import ArgumentError, DTypeError, IndexOutOfRangeError, ShapeError
@@ -79,6 +80,8 @@ def _sum_rule(g: Any, xp: Any, axis: int, include_initial: bool) -> Any:
     name="_sum_from_end",
     takes="numeric",
     wide=True,
+    batching=along("axis"),
+    jvp="linear",
     x=lambda g, xp, axis: xp.cumulative_sum(g, axis=axis, include_initial=False),
     samples=[Sample((4,), axis=0), Sample((2, 3), axis=1)],
 )
@@ -92,6 +95,8 @@ def _sum_from_end(xp: XP, x: Tensor, /, *, axis: int) -> Tensor:
     accumulates=True,
     wide=True,
     check=_running("cumulative_sum"),
+    batching=along("axis"),
+    jvp="linear",
     standard=True,
     x=_sum_rule,
     samples=[
@@ -122,14 +127,18 @@ def exclusive_prod(xp: Any, x: Any, axis: int) -> Any:
 
 
 def _recurrence(xp: Any, a: Any, b: Any, axis: int) -> Any:
-    """Solve ``s[i] = b[i] + a[i] * s[i + 1]`` from the end of an axis, where ``a`` is shorter than ``b`` by one."""
-    ends = xp.zeros_like(cut(b, axis, 0, 1))
-    rate = xp.concat([ends, turned(a, axis)], axis=axis)
+    """Solve ``s[i + 1] = b[i + 1] + a[i] * s[i]`` along an axis, where ``a`` is shorter than ``b`` by one."""
+    rate = xp.concat([xp.zeros_like(cut(b, axis, 0, 1)), a], axis=axis)
 
     def combine(earlier: Any, later: Any) -> Any:
         return earlier[0] * later[0], later[0] * earlier[1] + later[1]
 
-    return turned(scanned(xp, combine, (rate, turned(b, axis)), axis, b.shape[axis])[1], axis)
+    return scanned(xp, combine, (rate, b), axis, b.shape[axis])[1]
+
+
+def _from_end(xp: Any, a: Any, b: Any, axis: int) -> Any:
+    """Solve ``s[i] = b[i] + a[i] * s[i + 1]`` from the end of an axis."""
+    return turned(_recurrence(xp, turned(a, axis), turned(b, axis), axis), axis)
 
 
 def _prod_rule(g: Any, xp: Any, x: Any, axis: int, include_initial: bool) -> Any:
@@ -139,7 +148,14 @@ def _prod_rule(g: Any, xp: Any, x: Any, axis: int, include_initial: bool) -> Any
         g = cut(g, axis, 1)
     if not x.shape[axis]:
         return g
-    return exclusive_prod(xp, x, axis) * _recurrence(xp, cut(x, axis, 1), g, axis)
+    return exclusive_prod(xp, x, axis) * _from_end(xp, cut(x, axis, 1), g, axis)
+
+
+def _prod_jvp(xp: Any, tangents: Any, out: Any, x: Any, *, axis: int, include_initial: bool) -> Any:
+    (t,) = tangents
+    if x.shape[axis]:
+        t = _recurrence(xp, cut(x, axis, 1), exclusive_prod(xp, x, axis) * t, axis)
+    return xp.concat([xp.zeros_like(cut(out, axis, 0, 1)), t], axis=axis) if include_initial else t
 
 
 @function(
@@ -147,6 +163,8 @@ def _prod_rule(g: Any, xp: Any, x: Any, axis: int, include_initial: bool) -> Any
     accumulates=True,
     wide=True,
     check=_running("cumulative_prod"),
+    batching=along("axis"),
+    jvp=_prod_jvp,
     standard=True,
     x=_prod_rule,
     samples=[
@@ -177,15 +195,30 @@ def _logarithm_rule(g: Any, xp: Any, x: Any, out: Any, axis: int) -> Any:
     # sum over k >= i of g[k] * exp(x[i] - out[k]), in steps of exp(out[i] - out[i + 1]), which are at most 1
     if not x.shape[axis]:
         return g
+    shares, steps = _shares(xp, x, out, axis)
+    return shares * _from_end(xp, steps, g, axis)
+
+
+def _logarithm_jvp(xp: Any, tangents: Any, out: Any, x: Any, *, axis: int) -> Any:
+    (t,) = tangents
+    if not x.shape[axis]:
+        return t
+    shares, steps = _shares(xp, x, out, axis)
+    return _recurrence(xp, steps, shares * t, axis)
+
+
+def _shares(xp: Any, x: Any, out: Any, axis: int) -> tuple[Any, Any]:
+    """Which part of the sum up to it each exponential is, and which the sum before it."""
     finite = xp.where(out == -math.inf, 0, out)  # before the first finite element nothing has a gradient
-    steps = xp.exp(cut(out, axis, 0, out.shape[axis] - 1) - cut(finite, axis, 1))
-    return xp.exp(x - finite) * _recurrence(xp, steps, g, axis)
+    return xp.exp(x - finite), xp.exp(cut(out, axis, 0, out.shape[axis] - 1) - cut(finite, axis, 1))
 
 
 @function(
     takes="real floating",
     wide=True,
     check=_running("logcumsumexp", initial=False),
+    batching=along("axis"),
+    jvp=_logarithm_jvp,
     x=_logarithm_rule,
     samples=[
         *_samples("logcumsumexp"),
@@ -214,6 +247,10 @@ def logcumsumexp(xp: XP, x: Tensor, /, *, axis: int | None = None) -> Tensor:
 
 def _route(g: Any, xp: Any, indices: Any, axis: int, x_shape: Shape) -> Any:
     return xp._add_along_axis(g[0], indices, axis=axis, shape=x_shape) if math.prod(x_shape) else g[0]
+
+
+def _extreme_jvp(xp: Any, tangents: Any, out: Any, x: Any, *, axis: int) -> Any:
+    return (xp.take_along_axis(tangents[0], out[1], axis=axis) if math.prod(x.shape) else tangents[0]), None
 
 
 def _extreme(name: str, words: str, larger: bool, result: str) -> Any:
@@ -247,6 +284,8 @@ def _extreme(name: str, words: str, larger: bool, result: str) -> Any:
         outputs=("values", "indices"),
         gives=("same", "int64"),
         check=_running(name, initial=False),
+        batching=along("axis"),
+        jvp=_extreme_jvp,
         x=_route,
         samples=[
             *_samples(name),
@@ -274,6 +313,8 @@ def _differing(shape: Shape, *, axis: Any = -1, n: Any = 1) -> dict[str, Any]:
     name="diff",
     takes="numeric",
     check=_differing,
+    batching=along("axis"),
+    jvp="linear",
     samples=[
         Sample((4,)),
         Sample((3, 4), axis=0),

@@ -10,34 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from ..batching import stacked
 from ..dispatch import function
 from ..errors import ArgumentError, LinAlgError, ShapeError
 from ..function import XP, Fails, Sample
 from ..rules import is_complex
 from ..tensor import Tensor
 from .arguments import Shape
+from .factor_tangents import cholesky_jvp, eig_jvp, eigh_jvp, lu_jvp, tall_qr_jvp, thin_svd_jvp
+from .matrices import adjoint, conj_of, diagonal_of, inverted, on_diagonal, substitution_batched
 from .solvers import matrices_of, square_of
 
 __all__ = ["cholesky_solve"]
-
-
-def _conj(xp: Any, x: Any) -> Any:
-    return xp.conj(x) if is_complex(x.dtype) else x
-
-
-def adjoint(xp: Any, x: Any) -> Any:
-    """The conjugate transpose."""
-    return _conj(xp, x.mT)
-
-
-def _diagonal(xp: Any, x: Any) -> Any:
-    n = len(x.shape)
-    return xp.diagonal(x, offset=0, axis1=n - 2, axis2=n - 1)
-
-
-def _on_diagonal(xp: Any, x: Any) -> Any:
-    n = len(x.shape)
-    return xp.diag_embed(x, offset=0, dim1=n - 1, dim2=n)
 
 
 def _square(name: str) -> Callable[..., dict[str, Any]]:
@@ -46,12 +30,6 @@ def _square(name: str) -> Callable[..., dict[str, Any]]:
         return {}
 
     return check
-
-
-def _inverted(xp: Any, gap: Any) -> Any:
-    """``1 / gap``, and 0 where that is nothing: on the diagonal, and between equal values."""
-    none = gap == 0
-    return xp.where(none, 0, 1 / xp.where(none, xp.ones_like(gap), gap))
 
 
 _NOT_SQUARE: Final = Fails((2, 3), error=ShapeError, match=r"expected a square matrix.* of 2 rows and 3 columns")
@@ -72,7 +50,7 @@ def _cholesky_rule(g: Any, xp: Any, out: Any, upper: bool) -> Any:
     half = (xp.tril(inner, k=0) + xp.tril(inner, k=-1)) / 2
     solve = xp.linalg.solve_triangular
     found = solve(out.mT, half, upper=True, left=True, unitriangular=False)
-    found = solve(_conj(xp, out), found, upper=False, left=False, unitriangular=False)
+    found = solve(conj_of(xp, out), found, upper=False, left=False, unitriangular=False)
     return (found + adjoint(xp, found)) / 2
 
 
@@ -82,6 +60,8 @@ def _cholesky_rule(g: Any, xp: Any, out: Any, upper: bool) -> Any:
     wide=True,
     standard=True,
     check=_choleskied,
+    batching=stacked(2),
+    jvp=cholesky_jvp,
     x=_cholesky_rule,
     samples=[
         Sample((3, 3), domain="positive"),
@@ -124,6 +104,7 @@ def _solving(b: Shape, factor: Shape, *, upper: Any = False) -> dict[str, Any]:
     takes="floating",
     wide=True,
     check=_solving,
+    batching=substitution_batched(1),
     samples=[
         Sample((3, 2), (3, 3), domain="invertible"),
         Sample((2, 3, 1), (2, 3, 3), domain="invertible", upper=True),
@@ -151,11 +132,11 @@ def _eigh_rule(g: Any, xp: Any, out: Any) -> Any:
     # Giles (2008), "Collected matrix derivative results", section 3.1
     values, vectors = out
     g_values, g_vectors = g
-    conjugate, result = _conj(xp, vectors), 0
+    conjugate, result = conj_of(xp, vectors), 0
     if g_values is not None:
         result = (conjugate * g_values[..., None, :]) @ vectors.mT
     if g_vectors is not None:
-        coupling = _inverted(xp, values[..., None, :] - values[..., :, None])
+        coupling = inverted(xp, values[..., None, :] - values[..., :, None])
         result = result + conjugate @ (coupling * (vectors.mT @ g_vectors)) @ vectors.mT
     return result
 
@@ -176,6 +157,8 @@ _HERMITIAN: Final = [
     wide=True,
     standard=True,
     check=_square("linalg.eigh"),
+    batching=stacked(2),
+    jvp=eigh_jvp,
     x=_eigh_rule,
     samples=[*(Sample(*s.arrays, domain=s.domain, name=s.name, grad=False) for s in _HERMITIAN[:-1]), _NOT_SQUARE],
 )
@@ -201,6 +184,7 @@ def eigh(x: Tensor, /) -> tuple[Tensor, Tensor]:
     wide=True,
     standard=True,
     check=_square("linalg.eigvalsh"),
+    batching=stacked(2),
     samples=[*_HERMITIAN, Sample((3, 3), domain="symmetric"), Sample((0, 0), domain="symmetric")],
 )
 def eigvalsh(xp: XP, x: Tensor, /) -> Tensor:
@@ -225,11 +209,11 @@ def _eig_rule(g: Any, xp: Any, out: Any, x_dtype: Any) -> Any:
     inner: Any = 0
     if g_vectors is not None:
         inner = vectors.mT @ g_vectors
-        lengths = xp.real(_diagonal(xp, inner))  # eigenvectors keep their length
+        lengths = xp.real(diagonal_of(xp, inner))  # eigenvectors keep their length
         inner = inner - vectors.mT @ (xp.conj(vectors) * lengths[..., None, :])
-        inner = inner * _inverted(xp, values[..., None, :] - values[..., :, None])
+        inner = inner * inverted(xp, values[..., None, :] - values[..., :, None])
     if g_values is not None:
-        inner = inner + _on_diagonal(xp, g_values)
+        inner = inner + on_diagonal(xp, g_values)
     found = xp.linalg.solve(vectors.mT, inner @ vectors.mT)
     return found if is_complex(x_dtype) else xp.real(found)
 
@@ -249,6 +233,8 @@ _ANY: Final = [
     wide=True,
     standard=True,
     check=_square("linalg.eig"),
+    batching=stacked(2),
+    jvp=eig_jvp,
     x=_eig_rule,
     samples=_ANY,
 )
@@ -272,6 +258,7 @@ def eig(x: Tensor, /) -> tuple[Tensor, Tensor]:
     wide=True,
     standard=True,
     check=_square("linalg.eigvals"),
+    batching=stacked(2),
     samples=[
         Sample([[2.0, 1.0], [0.5, 3.0]]),
         Sample([[0.0, 1.0], [-1.0, 0.5]], name="complex ones", grad=False),
@@ -302,7 +289,7 @@ def _tall_rule(g: Any, xp: Any, out: Any) -> Any:
     high = xp.triu(inner, k=0)
     both = high + adjoint(xp, high)
     both = both - xp.tril(xp.triu(both, k=0), k=0) / 2  # the diagonal is there twice
-    found = _conj(xp, q) @ both
+    found = conj_of(xp, q) @ both
     found = found if g_q is None else g_q + found
     return xp.linalg.solve_triangular(r.mT, found, upper=False, left=False, unitriangular=False)
 
@@ -317,6 +304,8 @@ def _tall(shape: Shape) -> dict[str, Any]:
     takes="floating",
     outputs=2,
     check=_tall,
+    batching=stacked(2),
+    jvp=tall_qr_jvp,
     x=_tall_rule,
     samples=[Sample((3, 2), grad=False)],
 )
@@ -347,6 +336,7 @@ def _qr_checked(shape: Shape, *, mode: Any = "reduced") -> dict[str, Any]:
     wide=True,
     standard=True,
     check=_qr_checked,
+    batching=stacked(2),
     samples=[
         Sample((3, 2), grad=False),
         Sample((2, 3, 3), grad=False),
@@ -394,27 +384,27 @@ def _thin_rule(g: Any, xp: Any, out: Any) -> Any:
     # Townsend (2016), "Differentiating the singular value decomposition"; Wan and Zhang (2019), arXiv:1909.02659
     u, s, vh = out
     g_u, g_s, g_vh = g
-    left, right = _conj(xp, u), _conj(xp, vh)
+    left, right = conj_of(xp, u), conj_of(xp, vh)
     row, column = s[..., None, :], s[..., :, None]
     inner: Any = 0
     beside: Any = 0
     if g_u is not None or g_vh is not None:
-        coupling = _inverted(xp, row * row - column * column)
-        each = _inverted(xp, s)
+        coupling = inverted(xp, row * row - column * column)
+        each = inverted(xp, s)
     if g_u is not None:
         turned = _skew(xp, u.mT @ g_u)
         inner = turned * coupling * row
         if is_complex(u.dtype):
-            phases = _diagonal(xp, turned) * (each / 2)
-            inner = inner + _on_diagonal(xp, phases)
+            phases = diagonal_of(xp, turned) * (each / 2)
+            inner = inner + on_diagonal(xp, phases)
         if u.shape[-2] > u.shape[-1]:
             beside = ((g_u - left @ (u.mT @ g_u)) * each[..., None, :]) @ right
     if g_vh is not None:
-        inner = inner + column * (_skew(xp, _conj(xp, vh @ g_vh.mT)) * coupling)
+        inner = inner + column * (_skew(xp, conj_of(xp, vh @ g_vh.mT)) * coupling)
         if vh.shape[-1] > vh.shape[-2]:
             beside = beside + left @ (each[..., :, None] * (g_vh - (g_vh @ vh.mT) @ right))
     if g_s is not None:
-        inner = inner + xp.astype(_on_diagonal(xp, g_s), u.dtype)
+        inner = inner + xp.astype(on_diagonal(xp, g_s), u.dtype)
     return left @ inner @ right + beside
 
 
@@ -432,6 +422,8 @@ def _matrices(name: str) -> Callable[..., dict[str, Any]]:
     outputs=3,
     gives=("same", "real", "same"),
     check=_matrices("linalg.svd"),
+    batching=stacked(2),
+    jvp=thin_svd_jvp,
     x=_thin_rule,
     samples=[Sample((3, 2), grad=False)],
 )
@@ -461,6 +453,7 @@ def _svd_checked(shape: Shape, *, full_matrices: Any = True) -> dict[str, Any]:
     wide=True,
     standard=True,
     check=_svd_checked,
+    batching=stacked(2),
     samples=[
         Sample((3, 2), grad=False),
         Sample((2, 2, 3), full_matrices=False, grad=False),
@@ -498,6 +491,7 @@ def svd(xp: XP, x: Tensor, /, *, full_matrices: bool = True) -> tuple[Tensor, Te
     wide=True,
     standard=True,
     check=_matrices("linalg.svdvals"),
+    batching=stacked(2),
     samples=[
         Sample((3, 2)),
         Sample((2, 2, 3)),
@@ -542,6 +536,8 @@ def _lu_rule(g: Any, xp: Any, out: Any) -> Any:
     outputs=("P", "L", "U"),
     wide=True,
     check=_square("linalg.lu"),
+    batching=stacked(2),
+    jvp=lu_jvp,
     x=_lu_rule,
     samples=[Sample((3, 3), domain="invertible", grad=False), Sample((2, 2, 2), domain="invertible"), _NOT_SQUARE],
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..batching import along as along_axes, stacked
 from ..dispatch import facade, function
 from ..errors import IndexOutOfRangeError, OperandError, ShapeError
 from ..function import XP, Fails, Sample
@@ -124,6 +125,8 @@ def _checked(shape: Shape, *, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -
 @function(
     name="diagonal",
     check=_checked,
+    jvp="linear",
+    batching=along_axes("axis1", "axis2"),
     standard=True,
     view=View(_put, _layout),
     x=lambda g, xp, x_shape, offset, axis1, axis2: embed(xp, g, x_shape, offset, axis1, axis2),
@@ -282,6 +285,8 @@ def _embedded(shape: Shape, *, offset: Any = 0, dim1: Any = -2, dim2: Any = -1) 
 
 @function(
     check=_embedded,
+    jvp="linear",
+    batching=along_axes("dim1", "dim2"),
     x=lambda g, xp, offset, dim1, dim2: _read(xp, g, offset, dim1, dim2),
     samples=[
         Sample((3,)),
@@ -323,6 +328,7 @@ def _diag_checked(shape: Shape, *, k: Any = 0) -> dict[str, Any]:
 
 @function(
     check=_diag_checked,
+    jvp="linear",
     x=lambda g, xp, x_shape, k: _read(xp, g, k, 0, 1) if len(x_shape) == 1 else embed(xp, g, x_shape, k, 0, 1),
     samples=[
         Sample((3,)),
@@ -400,6 +406,7 @@ def _block_rule(g: Any, xp: Any, position: int, arrays_shapes: Any) -> Any:
 
 @function(
     check=_block_checked,
+    jvp="linear",
     arrays=_block_rule,
     samples=[
         Sample((2, 3), (1, 2)),
@@ -467,7 +474,7 @@ def _triangle(name: str, words: str, others: str, example: str) -> Any:
         Fails((3,), error=ShapeError, match=rf"{name}: expected at least 2 dimensions.* got shape \(3,\)"),
         Fails((3, 3), k=0.5, error=OperandError, match=f"{name}: k must be an integer; got 0.5"),
     ]
-    return function(check=check, standard=True, x=rule, samples=samples)(definition)
+    return function(check=check, standard=True, jvp="linear", batching=stacked(2), x=rule, samples=samples)(definition)
 
 
 tril = _triangle(

@@ -10,6 +10,7 @@ from ..careful import broadcast_shapes
 from ..dtypes import DType, DTypeLike, as_dtype, float32, promote_types
 from ..errors import ArgumentError, DeviceError, DTypeError, OperandError, ShapeError
 from ..grad_mode import no_grad
+from ..levels import lift, meet, values_of
 from ..plugins import plugins
 from ..tensor import Tensor, wrap
 from ..views import raw
@@ -40,6 +41,7 @@ def refuse(name: str, parameter: str, value: Any, is_bad: Callable[[Any], Any], 
         With the first of them.
     """
     if isinstance(value, Tensor):
+        value = values_of(value)
         if not is_seen(value):
             return
         with no_grad():
@@ -148,6 +150,7 @@ def begin(
     wanted = _dtype(name, tensors.values(), dtype)
     work = wanted if wanted.itemsize >= 4 else float32
     shape = _shape(name, tensors, None if size is None else lengths, event)
+    given = {k: lift(v, where) if isinstance(v, Tensor) else v for k, v in given.items()}
     found = [v.astype(work) if isinstance(v, Tensor) and v.dtype is not work else v for v in given.values()]
     return Draw(found, shape, where, source, wanted, work)
 
@@ -179,18 +182,25 @@ def _device(
             return generator.device
         return place(device, backend)
     (first, x), *others = tensors.items()
+    where = x._device
     for other, y in others:
-        if y._device is not x._device:
+        found = meet(where, y._device)
+        if found is None:
             raise DeviceError(
                 f"{name}: {first} is on {x._device.where}, {other} on {y._device.where}; "
                 f"write {other}.to(device={first}.device) to bring them together"
             )
-    if (device is not None or backend is not None) and place(device, backend) is not x._device:
-        raise DeviceError(
-            f"{name}: {first} is on {x._device.where}, and a result on {place(device, backend).where} was asked for; "
-            f"write {first}.to(...) to draw there"
-        )
-    return x._device
+        where = found
+    if device is not None or backend is not None:
+        asked = place(device, backend)
+        found = meet(where, asked)
+        if found is None:
+            raise DeviceError(
+                f"{name}: {first} is on {x._device.where}, and a result on {asked.where} was asked for; "
+                f"write {first}.to(...) to draw there"
+            )
+        where = found
+    return where
 
 
 def _dtype(name: str, tensors: Any, dtype: DTypeLike | None) -> DType:

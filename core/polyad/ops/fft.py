@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
+from ..batching import along
 from ..dispatch import function
 from ..dtypes import DTypeLike, as_dtype, float32
 from ..errors import ArgumentError, DTypeError, IndexOutOfRangeError, ShapeError
@@ -137,6 +138,8 @@ def _complex(name: str, words: str, result: str) -> Any:
         wide=True,
         standard=True,
         check=_checked(f"fft.{name}"),
+        batching=along("axis"),
+        jvp="linear",
         x=_complex_rule(name),
         samples=_samples(f"fft.{name}"),
     )(definition)
@@ -187,6 +190,8 @@ def _irfft_rule(g: Any, xp: Any, x_shape: Shape, x_dtype: Any, n: int, axis: int
     wide=True,
     standard=True,
     check=_checked("fft.rfft"),
+    batching=along("axis"),
+    jvp="linear",
     x=_rfft_rule,
     samples=[
         *_samples("fft.rfft"),
@@ -213,6 +218,8 @@ def rfft(x: Tensor, /, *, n: int | None = None, axis: int = -1, norm: str = "bac
     wide=True,
     standard=True,
     check=_checked("fft.irfft", halved=True),
+    batching=along("axis"),
+    jvp="linear",
     x=_irfft_rule,
     samples=[
         *_samples("fft.irfft")[:-1],
@@ -240,6 +247,8 @@ def irfft(x: Tensor, /, *, n: int | None = None, axis: int = -1, norm: str = "ba
     gives="real",
     wide=True,
     check=_checked("fft.hfft", halved=True),
+    batching=along("axis"),
+    jvp="linear",
     samples=[*_samples("fft.hfft")[:-1], Sample((2, 3), n=5)],
 )
 def hfft(xp: XP, x: Tensor, /, *, n: int | None = None, axis: int = -1, norm: str = "backward") -> Tensor:
@@ -260,6 +269,8 @@ def hfft(xp: XP, x: Tensor, /, *, n: int | None = None, axis: int = -1, norm: st
     gives="complex",
     wide=True,
     check=_checked("fft.ihfft"),
+    batching=along("axis"),
+    jvp="linear",
     samples=_samples("fft.ihfft"),
 )
 def ihfft(xp: XP, x: Tensor, /, *, n: int | None = None, axis: int = -1, norm: str = "backward") -> Tensor:
@@ -370,6 +381,8 @@ def _along_axes(name: str, words: str, inverse: bool, half: str | None, default:
         gives="real" if half == "irfft" else "complex",
         wide=True,
         check=_several(f"fft.{name}", half == "irfft", default),
+        batching=along("axes"),
+        jvp="linear",
         samples=_several_samples(f"fft.{name}", default is not None),
     )(definition)
 
@@ -429,6 +442,8 @@ def _shift(name: str, words: str, inverse: str, result: str) -> Any:
         name=f"fft.{name}",
         standard=True,
         check=_shifting(f"fft.{name}"),
+        batching=along("axes"),
+        jvp="linear",
         x=lambda g, xp, axes: getattr(xp.fft, inverse)(g, axes=axes),
         samples=[
             Sample((5,)),

@@ -9,13 +9,14 @@ small shapes ``x`` itself leaves the range of its type.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from ..batching import elementwise
+from ..batching import elementwise, in_front
 from ..dispatch import function
 from ..errors import DTypeError
-from ..function import XP, Fails, Sample
+from ..function import XP, Fails, Function, Sample
 from ..tensor import Tensor
 
 __all__: list[str] = []  # what they are for is public: polyad.random.gamma, beta and dirichlet
@@ -116,9 +117,17 @@ def gamma_slope(xp: XP, alpha: Tensor, log_x: Tensor, /) -> Tensor:
     return xp.astype(xp.where(low, slope, above), alpha.dtype)  # type: ignore[no-any-return]
 
 
+def _drawn_examples(
+    made: Function, size: int, arrays: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]
+) -> Any:
+    """The result is what was drawn, so that has the examples, whether it differs there or not."""
+    arrays = arrays[0], in_front(arrays[1], size, batched[1])
+    return elementwise(made, size, arrays, (batched[0], True), params)
+
+
 @function(
     name="random.log_gamma",
-    batching=elementwise,
+    batching=_drawn_examples,
     takes="real floating",
     alpha=lambda g, xp, alpha, out: g * xp.random.gamma_slope(alpha, out),
     samples=[

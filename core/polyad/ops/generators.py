@@ -10,7 +10,13 @@ from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
 from ..backend import Backend, Device
-from ..errors import ArgumentError, ShapeError
+from ..batching import in_front
+from ..dtypes import float64
+from ..errors import ArgumentError, ShapeError, TransformError
+from ..function import FUNCTIONS
+from ..levels import active, chain
+from ..tensor import wrap
+from ..views import raw
 from .arguments import as_shape
 from .placement import DeviceLike, place
 
@@ -283,19 +289,133 @@ def drawing(
         If a length is negative.
     ArgumentError
         If the generator is none, or on another device than was asked for.
+    TransformError
+        Inside a `vmap` that was not told what to do.
     """
     lengths = as_shape(name, shape)
     if any(n < 0 for n in lengths):
         raise ShapeError(f"{name}: lengths cannot be negative; got {lengths}")
     if generator is None:
         where = place(device, backend)
-        return lengths, where, where.watched_source(generator_of(where).source, where)
+        base = chain(where)[1]
+        return lengths, *_in_levels(name, where, base.watched_source(generator_of(base).source, base))
     if not isinstance(generator, Generator):
         raise ArgumentError(f"{name}: generator must be a polyad.Generator; got {generator!r:.60}")
     where = generator.device if device is None and backend is None else place(device, backend)
-    if where is not generator.device:
+    if chain(where)[1] is not generator.device:
         raise ArgumentError(
             f"{name}: the generator is on {generator.device.where}, and a tensor on {where.where} was asked for; "
             f"make one with polyad.Generator(device)"
         )
-    return lengths, where, where.watched_source(generator.source, where)
+    base = chain(where)[1]
+    return lengths, *_in_levels(name, where, base.watched_source(generator.source, base))
+
+
+# Under transforms -------------------------------------------------------------------------------------------
+
+
+def _in_levels(name: str, where: Device, source: Source) -> tuple[Device, Source]:
+    """Where to draw, and from what, under the transforms in progress.
+
+    A device of a level has a source that draws below. Where `vmap` asks for different numbers for each example, what
+    is drawn is of its level, even if the device that was asked for is not.
+
+    Raises
+    ------
+    TransformError
+        Inside a `vmap` that was not told what to do.
+    """
+    levels = active()
+    if not levels:
+        return where, source
+    depth, where = where.depth, chain(where)[1]
+    for i, level in enumerate(levels, start=1):
+        if level.randomness == "error":
+            raise TransformError(
+                f"vmap: {name} draws random numbers; write vmap(..., randomness='different') for other numbers for "
+                f"each example, or randomness='same' for the same for all"
+            )
+        if level.randomness == "different":
+            depth = max(depth, i)
+    for level in levels[:depth]:
+        made = _Different if level.randomness == "different" else _Same
+        where = level.device(where)
+        source = made(name, where, source)
+    return where, source
+
+
+class _Same:
+    """The source of a level's device: draws below, the same for all that the level varies."""
+
+    def __init__(self, name: str, device: Any, below: Source) -> None:
+        self.name, self.device, self.below = name, device, below
+        self.get_state, self.set_state, self.seed = below.get_state, below.set_state, below.seed
+
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """What is to be drawn below for a shape."""
+        return shape
+
+    def parameter(self, array: Any) -> Any:
+        """Give the array below of an array that says what is to be drawn."""
+        values = self.device.backend.values(array)
+        if values.ndim > len(array.shape):
+            raise TransformError(
+                f"vmap: {self.name} cannot draw the same numbers for all examples, since a parameter differs from "
+                f"example to example; write vmap(..., randomness='different')"
+            )
+        return raw(values)
+
+    def drawn(self, array: Any) -> Any:
+        """Give the array of what was drawn below."""
+        return self.device.level.constant(wrap(self.device.inner.asarray(array), self.device.inner), self.device)
+
+    def uniform(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Numbers in [0, 1)."""
+        return self.drawn(self.below.uniform(self.shape(shape), self.device.inner.dtype(dtype)))
+
+    def normal(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Numbers of the standard normal distribution."""
+        return self.drawn(self.below.normal(self.shape(shape), self.device.inner.dtype(dtype)))
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Integers in [low, high)."""
+        return self.drawn(self.below.integers(low, high, self.shape(shape), self.device.inner.dtype(dtype)))
+
+    def permutation(self, n: int) -> Any:
+        """A random order."""
+        return self.drawn(self.below.permutation(n))
+
+    def gamma(self, alpha: Any, dtype: Any) -> Any:
+        """Numbers of gamma distributions."""
+        return self.drawn(self.below.gamma(self.parameter(alpha), self.device.inner.dtype(dtype)))
+
+    def poisson(self, rate: Any) -> Any:
+        """Numbers of Poisson distributions."""
+        return self.drawn(self.below.poisson(self.parameter(rate)))
+
+    def binomial(self, n: Any, p: Any) -> Any:
+        """Numbers of successes."""
+        return self.drawn(self.below.binomial(self.parameter(n), self.parameter(p)))
+
+
+class _Different(_Same):
+    """The same for `vmap`, with other numbers for each example."""
+
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """One dimension more, of the examples."""
+        return (self.device.level.size, *shape)
+
+    def parameter(self, array: Any) -> Any:
+        """Give the array below, with the examples in front."""
+        values = self.device.backend.values(array)
+        return raw(in_front(values, self.device.level.size, values.ndim > len(array.shape)))
+
+    def drawn(self, array: Any) -> Any:
+        """Give the array of what was drawn below for all examples."""
+        return self.device.level.examples(wrap(self.device.inner.asarray(array), self.device.inner), self.device)
+
+    def permutation(self, n: int) -> Any:
+        """A random order for each: the one that sorts random numbers."""
+        keys = self.below.uniform(self.shape((n,)), self.device.inner.dtype(float64))
+        order = FUNCTIONS["argsort"].call(wrap(self.device.inner.asarray(keys), self.device.inner), axis=-1)
+        return self.device.level.examples(order, self.device)

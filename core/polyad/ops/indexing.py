@@ -21,6 +21,7 @@ from ..function import FUNCTIONS, XP, Fails, Sample
 from ..grad_mode import recording
 from ..graph import Node, Version, guard, next_sequence
 from ..keys import ARRAY, Key, Slice
+from ..levels import lift, meet, refuse_write, together, values_of
 from ..plugins import plugins
 from ..rules import sum_to
 from ..tensor import Tensor, wrap
@@ -116,6 +117,8 @@ def parse(name: str, x: Tensor, index: Any) -> tuple[Tensor, Key, Sequence[Tenso
         e if type(e) is int or e is None or e is Ellipsis or type(e) is slice else _entry(name, x, e)
         for e in (index if type(index) is tuple else (index,))
     ]
+    x = together(x, *entries)
+    entries = [lift(e, x._device) if isinstance(e, Tensor) else e for e in entries]
     if any(isinstance(e, Tensor) and not e.ndim and e.dtype.name == "bool" for e in entries):
         x = _with_single_bools(name, x, entries)
     shape = x.shape
@@ -167,7 +170,7 @@ def _entry(name: str, x: Tensor, e: Any) -> Any:
     """One unusual entry: a number of another type, or an index array."""
     device = x._device
     if isinstance(e, Tensor):
-        if e._device is not device:
+        if meet(e._device, device) is None:
             raise DeviceError(
                 f"{name}: the index is on {e._device.where}, the tensor on {device.where}; "
                 f"write index.to(device=x.device)"
@@ -217,7 +220,7 @@ def _with_single_bools(name: str, x: Tensor, entries: list[Any]) -> Tensor:
 def _refuse_traced(name: str, mask: Tensor) -> None:
     if mask._device.backend.is_traced(raw(mask)):
         raise OperandError(
-            f"{name}: the number of elements a mask selects is not known while the function is traced; "
+            f"{name}: the number of elements a mask selects is not known, because {mask.backend.traced_by}; "
             f"use where(mask, x, y) instead"
         )
 
@@ -259,6 +262,7 @@ def _refuse(name: str, key: Key, arrays: Sequence[Tensor], shape: tuple[int, ...
 
 def check_range(name: str, a: Tensor, shape: tuple[int, ...], dim: int) -> None:
     """Check an index array where its values can be read without waiting: libraries wrap or clamp silently."""
+    a = values_of(a)
     device, data = a._device, raw(a)
     if device.type != "cpu" or device.backend.is_traced(data) or not a.numel():
         return
@@ -506,11 +510,16 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
         views.check_write(x, _WRITE)
         # no need to know how many are selected: works under tracing, and without waiting
         chosen = FUNCTIONS["where"].call(index, value_for(x, value, _WRITE), x)
+        if chosen._device is not x._device:
+            refuse_write(_WRITE, x, chosen._device)
         views.write(x, raw(chosen), node_of(chosen), "x[mask] = y")
         return
     if x._storage is None:  # otherwise it might be a copy that is flattened
         x, index = _flattened(x, index)
-    x, key, arrays = parse(_WRITE, x, index)
+    parsed, key, arrays = parse(_WRITE, x, index)
+    if parsed._device is not x._device:
+        refuse_write(_WRITE, x, parsed._device)
+    x = parsed
     if not arrays and views.repeats(x):
         x, key = _alias(x, {"key": key}), ()  # what is written may show nothing twice
     views.check_write(x, _WRITE)

@@ -1,7 +1,7 @@
 """What a key gives, and how reading, writing and adding at keys is computed for many examples at once.
 
 The examples are one dimension more. Where index arrays are the same for all examples, it is a slice of everything;
-where they differ, an index array of its own, that counts the examples. Either way the result may have it elsewhere than
+where they differ, an index array of its own that counts the examples. Either way the result may have it elsewhere than
 in front, by the rule of where what index arrays give stands.
 """
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+from ..batching import along, in_front, stacked
 from ..careful import broadcast_shapes
 from ..dispatch import facade, function
 from ..errors import ArgumentError, IndexOutOfRangeError, OperandError, ShapeError
-from ..function import TENSORS, XP, Fails, Sample
+from ..function import TENSORS, XP, Fails, Function, Sample
 from ..rules import count, is_complex, unreduce
 from ..tensor import Tensor, not_a_tensor
 from .arguments import Axis, Shape, normalize_axes, normalize_axis
@@ -43,6 +45,14 @@ def _vector_checked(
     return {"axis": axes, "keepdims": bool(keepdims), "ord": order}
 
 
+def _vector_jvp(xp: Any, tangents: Any, out: Any, x: Any, *, axis: Shape, keepdims: bool, ord: Any) -> Any:
+    """The sum of each element's part: the rule gives what it weighs, and is linear in the gradient, here 1."""
+    weights = _vector_rule(xp.ones_like(out), xp, x, out, axis, keepdims, ord)
+    return xp.sum(
+        xp.real(weights * tangents[0]) if is_complex(x.dtype) else weights * tangents[0], axis=axis, keepdims=keepdims
+    )
+
+
 def _vector_rule(g: Any, xp: Any, x: Any, out: Any, axis: Shape, keepdims: bool, ord: Any) -> Any:
     """The derivative; 0 at zeros where there is none, and shared among elements of equal size for inf and -inf."""
     if ord == 0:
@@ -71,6 +81,8 @@ def _vector_rule(g: Any, xp: Any, x: Any, out: Any, axis: Shape, keepdims: bool,
     gives="real",
     wide=True,
     check=_vector_checked,
+    batching=along("axis"),
+    jvp=_vector_jvp,
     x=_vector_rule,
     samples=[
         Sample((3, 4)),
@@ -159,6 +171,7 @@ def _largest(xp: Any, x: Any) -> Any:
     gives="real",
     wide=True,
     check=_matrix_checked,
+    batching=stacked(2),
     samples=[
         *(Sample((3, 4), ord=n) for n in _ORDERS),
         Sample((2, 3, 2), keepdims=True),
@@ -360,6 +373,14 @@ def _rank_checked(name: str) -> Any:
     return check
 
 
+def _with_tolerance(
+    made: Function, size: int, arrays: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]
+) -> Any:
+    """As a stack of matrices, each with its tolerance."""
+    x, rtol = arrays
+    return stacked(2, 0)(made, size, (in_front(x, size, batched[0]), rtol), (True, batched[1]), params)
+
+
 _LOW_RANK = [[1.0, 2.0, 0.0], [2.0, 4.0, 0.0]]
 
 
@@ -371,6 +392,7 @@ _LOW_RANK = [[1.0, 2.0, 0.0], [2.0, 4.0, 0.0]]
     differentiable=False,
     promotes=(0,),
     check=_rank_checked("linalg.matrix_rank"),
+    batching=_with_tolerance,
     samples=[
         Sample((3, 4)),
         Sample((2, 3, 2)),
@@ -440,12 +462,24 @@ def _pinv_rule(g: Any, xp: Any, x: Any, out: Any) -> Any:
     return xp.conj(found)
 
 
+def _pinv_jvp(xp: Any, tangents: Any, out: Any, x: Any, rtol: Any) -> Any:
+    t, p = tangents[0], out
+    th, ph = xp.conj(t.mT), xp.conj(p.mT)
+    if x.shape[-2] <= x.shape[-1]:
+        moved = (th - p @ (x @ th)) @ (ph @ p) + p @ (ph @ (th - th @ (x @ p)))
+        return moved - p @ (t @ p)
+    moved = (p @ ph) @ (th - (th @ x) @ p) + ((th - (p @ x) @ th) @ ph) @ p
+    return moved - (p @ t) @ p
+
+
 @function(
     name="linalg.pinv",
     takes="floating",
     wide=True,
     promotes=(0,),
     check=_rank_checked("linalg.pinv"),
+    batching=_with_tolerance,
+    jvp=_pinv_jvp,
     x=_pinv_rule,
     samples=[
         Sample((3, 3)),

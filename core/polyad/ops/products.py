@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from ..batching import elementwise
 from ..careful import broadcast_shapes
 from ..dispatch import facade, function
 from ..errors import ArgumentError, DTypeError, IndexOutOfRangeError, OperandError, PolyadError, ShapeError
 from ..function import XP, Fails, Sample
 from ..tensor import Tensor
 from .arguments import Shape, normalize_axis
+from .batched_products import contraction_batched, matmul_batched
 
 __all__ = [
     "addbmm",
@@ -77,6 +79,8 @@ def _matmul_right(g: Any, xp: Any, x1: Any) -> Any:
     standard=True,
     wide=True,
     check=_fit,
+    batching=matmul_batched,
+    jvp="multilinear",
     x1=_matmul_left,
     x2=_matmul_right,
     samples=[
@@ -186,6 +190,8 @@ def _right(g: Any, xp: Any, x1: Any, subscripts: str) -> Any:
 
 @function(
     takes="numeric",
+    batching=contraction_batched,
+    jvp="multilinear",
     x1=_left,
     x2=_right,
     samples=[
@@ -276,6 +282,7 @@ def _contraction(ndim1: int, ndim2: int, axes: tuple[Shape, Shape]) -> str:
 @function(
     takes="numeric",
     check=_contraction_axes,
+    jvp="multilinear",
     x1=lambda g, xp, x2, x1_shape, axes: _left(g, xp, x2, _contraction(len(x1_shape), len(x2.shape), axes)),
     x2=lambda g, xp, x1, x2_shape, axes: _right(g, xp, x1, _contraction(len(x1.shape), len(x2_shape), axes)),
     samples=[
@@ -325,6 +332,7 @@ def _inner(ndim1: int, ndim2: int) -> str:
 @function(
     takes="numeric",
     check=_inner_fits,
+    jvp="multilinear",
     x1=lambda g, xp, x2, x1_shape: _left(g, xp, x2, _inner(len(x1_shape), len(x2.shape))),
     x2=lambda g, xp, x1, x2_shape: _right(g, xp, x1, _inner(len(x1.shape), len(x2_shape))),
     samples=[
@@ -360,6 +368,7 @@ def _vectors(a: Shape, b: Shape) -> dict[str, Any]:
 @function(
     takes="numeric",
     check=_vectors,
+    jvp="multilinear",
     x1=lambda g, xp, x2: xp.matmul(g, x2),
     x2=lambda g, xp, x1: xp.matmul(x1, g),
     samples=[
@@ -419,6 +428,7 @@ _kron_left, _kron_right = _kron_rule(0), _kron_rule(1)
 
 @function(
     takes="numeric",
+    jvp="multilinear",
     x1=lambda g, xp, x2, x1_shape: _kron_left(g, xp, x2, x1_shape, x2.shape),
     x2=lambda g, xp, x1, x2_shape: _kron_right(g, xp, x1, x1.shape, x2_shape),
     samples=[
@@ -477,6 +487,8 @@ def _at(axis: int, entry: Any) -> Any:
     standard=True,
     wide=True,
     check=lambda a, b, *, axis=-1: {"axis": _along("vecdot", a, b, axis)},
+    batching=elementwise,  # axes are counted from the last, and the others broadcast
+    jvp="multilinear",
     x1=lambda g, xp, x2, axis: xp.conj(g[_at(axis, None)] * x2),
     x2=lambda g, xp, x1, axis: g[_at(axis, None)] * xp.conj(x1),
     samples=[
@@ -516,6 +528,8 @@ def _crossed(a: Shape, b: Shape, *, axis: Any = -1) -> dict[str, Any]:
     takes="numeric",
     broadcasts=True,
     check=_crossed,
+    batching=elementwise,
+    jvp="multilinear",
     x1=lambda g, xp, x2, axis: xp.cross(x2, g, axis=axis),
     x2=lambda g, xp, x1, axis: xp.cross(g, x1, axis=axis),
     samples=[

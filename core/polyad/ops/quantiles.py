@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final
 
+from ..batching import along, stacked
 from ..dispatch import facade, function
 from ..dtypes import float64, int64
 from ..errors import ArgumentError, DTypeError, IndexOutOfRangeError, OperandError, ShapeError
-from ..function import TENSORS, XP, Fails, Sample, result_class
+from ..function import TENSORS, XP, Fails, Function, Sample, result_class
 from ..keys import cut
 from ..rules import count
 from ..tensor import Tensor, not_a_tensor
@@ -67,6 +69,7 @@ def _places(shape: Shape, axis: tuple[int, ...], keepdims: bool) -> Shape:
 @function(
     name="_ranked",
     takes="real",
+    batching=stacked(1),
     samples=[Sample((5,), ranks=(0, 2, 2, 4)), Sample((3, 4), ranks=(3,))],
 )
 def _ranked(xp: XP, x: Tensor, /, *, ranks: tuple[int, ...]) -> Tensor:
@@ -133,11 +136,21 @@ def _quantiles(shape: Shape, **params: Any) -> dict[str, Any]:
     return _reducing_quantile(shape, **params)  # type: ignore[no-any-return]
 
 
+def _quantile_batched(
+    made: Function, size: int, arrays: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]
+) -> Any:
+    found = along("axis")(made, size, arrays, batched, params)
+    if not isinstance(params["q"], tuple):
+        return found
+    return TENSORS.permute_dims(found, (1, 0, *range(2, found.ndim)))  # several quantiles are in front
+
+
 @function(
     name="quantile",
     takes="real floating",
     wide=True,
     check=_quantiles,
+    batching=_quantile_batched,
     samples=[
         *[s for s in along_axes(q=0.3) if not isinstance(s, Fails)],
         Sample((7, 2), q=(0.0, 0.45, 1.0), axis=0),
@@ -283,6 +296,7 @@ def percentile(
     takes="real floating",
     wide=True,
     check=reducing("median"),
+    batching=along("axis"),
     samples=[
         *along_axes(),
         Sample((2, 5), axis=1),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final
 
+from ..batching import along
 from ..dispatch import function
 from ..errors import DTypeError, IndexOutOfRangeError, OperandError, ShapeError
-from ..function import XP, Fails, Sample
+from ..function import TENSORS, XP, Fails, Function, Sample
 from ..rules import count, is_complex, unreduce
 from ..tensor import Tensor
 from .arguments import Axis, Shape, normalize_axes, normalize_axis
@@ -67,6 +69,8 @@ def along_axes(**kwargs: Any) -> list[Sample]:
     accumulates=True,
     wide=True,
     check=reducing("sum"),
+    batching=along("axis"),
+    jvp="linear",
     standard=True,
     x=lambda g, xp, x_shape, axis, keepdims: unreduce(xp, g, x_shape, axis, keepdims),
     samples=[*along_axes(), Sample((0, 3), axis=0, name="of nothing")],
@@ -91,18 +95,26 @@ def _others(xp: Any, x: Any, axis: int) -> Any:
 
 
 def prod_rule(g: Any, xp: Any, x: Any, axis: Shape, keepdims: bool) -> Any:
+    return unreduce(xp, g, x.shape, axis, keepdims) * others_of(xp, x, axis)
+
+
+def prod_jvp(xp: Any, tangents: Any, out: Any, x: Any, *, axis: Shape, keepdims: bool) -> Any:
+    return xp.sum(tangents[0] * others_of(xp, x, axis), axis=axis, keepdims=keepdims)
+
+
+def others_of(xp: Any, x: Any, axis: Shape) -> Any:
+    """For each element the product of those that a product along axes takes together with it."""
     shape = x.shape
-    g = unreduce(xp, g, shape, axis, keepdims)
     if not axis or not math.prod(shape):
-        return g
+        return xp.ones_like(x)
     if len(axis) == 1:
-        return g * _others(xp, x, axis[0])
+        return _others(xp, x, axis[0])
     order = (*(i for i in range(len(shape)) if i not in axis), *axis)
     lined = tuple(shape[i] for i in order)
     kept = len(shape) - len(axis)
     flat = xp.reshape(xp.permute_dims(x, axes=order), shape=(*lined[:kept], count(shape, axis)))
     others = xp.reshape(_others(xp, flat, kept), shape=lined)
-    return g * xp.permute_dims(others, axes=tuple(order.index(i) for i in range(len(shape))))
+    return xp.permute_dims(others, axes=tuple(order.index(i) for i in range(len(shape))))
 
 
 @function(
@@ -110,6 +122,8 @@ def prod_rule(g: Any, xp: Any, x: Any, axis: Shape, keepdims: bool) -> Any:
     accumulates=True,
     wide=True,
     check=reducing("prod"),
+    batching=along("axis"),
+    jvp=prod_jvp,
     standard=True,
     x=prod_rule,
     samples=[
@@ -141,6 +155,8 @@ def prod(x: Tensor, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool =
     takes="floating",
     wide=True,
     check=reducing("mean"),
+    batching=along("axis"),
+    jvp="linear",
     standard=True,
     x=lambda g, xp, x_shape, axis, keepdims: unreduce(xp, g / (count(x_shape, axis) or 1), x_shape, axis, keepdims),
     samples=[*along_axes(), Sample((0, 3), axis=0, name="of nothing", grad=False)],
@@ -168,10 +184,22 @@ def _var_rule(g: Any, xp: Any, x: Any, axis: Any, correction: Any, keepdims: Any
     return spread * (xp.conj(off) if is_complex(x.dtype) else off)
 
 
+def _var_jvp(xp: Any, tangents: Any, out: Any, x: Any, *, axis: Any, correction: Any, keepdims: Any) -> Any:
+    off = x - xp.mean(x, axis=axis, keepdims=True)
+    (t,) = tangents
+    moved = xp.real(xp.conj(off) * t) if is_complex(x.dtype) else off * t
+    return divided(2 * xp.sum(moved, axis=axis, keepdims=keepdims), count(x.shape, axis) - correction)
+
+
 def _std_rule(g: Any, xp: Any, x: Any, out: Any, axis: Any, correction: Any, keepdims: Any) -> Any:
     # where all elements are equal the derivative is taken as 0, not 0 / 0
     g = xp.where(out == 0, 0, g / xp.where(out == 0, 1, 2 * out))
     return _var_rule(g, xp, x, axis, correction, keepdims)
+
+
+def _std_jvp(xp: Any, tangents: Any, out: Any, x: Any, *, axis: Any, correction: Any, keepdims: Any) -> Any:
+    moved = _var_jvp(xp, tangents, out, x, axis=axis, correction=correction, keepdims=keepdims)
+    return xp.where(out == 0, 0, moved / xp.where(out == 0, 1, 2 * out))
 
 
 _FEW: Final = [
@@ -186,6 +214,8 @@ _FEW: Final = [
     gives="real",
     wide=True,
     check=reducing("var", correction=0.0),
+    batching=along("axis"),
+    jvp=_var_jvp,
     x=_var_rule,
     samples=[*along_axes(), Sample((3, 4), axis=0, correction=1), Sample((3, 4), correction=2.5), *_FEW],
 )
@@ -211,6 +241,8 @@ def var(xp: XP, x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, kee
     gives="real",
     wide=True,
     check=reducing("std", correction=0.0),
+    batching=along("axis"),
+    jvp=_std_jvp,
     x=_std_rule,
     samples=[
         *[s for s in along_axes() if isinstance(s, Fails) or (s.arrays != ((),) and s.params.get("axis") != ())],
@@ -231,10 +263,21 @@ def std(xp: XP, x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, kee
     return xp.sqrt(xp.var(x, axis=axis, correction=correction, keepdims=keepdims))  # type: ignore[no-any-return]
 
 
+def _chosen(xp: Any, x: Any, out: Any, axis: Any, keepdims: Any) -> Any:
+    """Where the extremes are; a NaN is one."""
+    return (x == unreduce(xp, out, x.shape, axis, keepdims)) | (x != x)
+
+
 def _extreme_rule(g: Any, xp: Any, x: Any, out: Any, axis: Any, keepdims: Any) -> Any:
-    here = (x == unreduce(xp, out, x.shape, axis, keepdims)) | (x != x)  # where there is a NaN, it is what was chosen
+    here = _chosen(xp, x, out, axis, keepdims)
     ties = xp.sum(xp.astype(here, g.dtype), axis=axis, keepdims=keepdims)
     return xp.where(here, unreduce(xp, g / ties, x.shape, axis, keepdims), 0)
+
+
+def _extreme_jvp(xp: Any, tangents: Any, out: Any, x: Any, *, axis: Any, keepdims: Any) -> Any:
+    here = _chosen(xp, x, out, axis, keepdims)
+    moved = xp.sum(xp.where(here, tangents[0], 0), axis=axis, keepdims=keepdims)
+    return moved / xp.sum(xp.astype(here, x.dtype), axis=axis, keepdims=keepdims)
 
 
 def _extreme(name: str, words: str, result: str) -> Any:
@@ -261,7 +304,13 @@ def _extreme(name: str, words: str, result: str) -> Any:
         Fails([1 + 2j], error=DTypeError, match=f"{name} takes real or bool arrays; got complex"),
     ]
     return function(
-        takes="real or bool", check=reducing(name, empty=False), standard=True, x=_extreme_rule, samples=samples
+        takes="real or bool",
+        check=reducing(name, empty=False),
+        standard=True,
+        batching=along("axis"),
+        jvp=_extreme_jvp,
+        x=_extreme_rule,
+        samples=samples,
     )(definition)
 
 
@@ -278,6 +327,18 @@ def _choosing(name: str) -> Any:
         return {"axis": axis, "keepdims": bool(keepdims)}
 
     return check
+
+
+def _choosing_batched(
+    made: Function, size: int, arrays: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]
+) -> Any:
+    """Along an axis as others; of all elements, along those of each example in a row."""
+    if params["axis"] is not None:
+        return along("axis")(made, size, arrays, batched, params)
+    (x,) = arrays
+    shape = x.shape[1:]
+    found = made.call(TENSORS.reshape(x, (size, math.prod(shape))), axis=1)
+    return TENSORS.reshape(found, (size, *(1 for _ in shape))) if params["keepdims"] else found
 
 
 def _arg_extreme(name: str, words: str, result: str) -> Any:
@@ -307,6 +368,7 @@ def _arg_extreme(name: str, words: str, result: str) -> Any:
         takes="real",
         gives="int64",
         check=_choosing(name),
+        batching=_choosing_batched,
         standard=True,
         differentiable=False,
         samples=samples,
@@ -338,6 +400,7 @@ def _testing(name: str, words: str, result: str) -> Any:
         takes="any",
         gives="bool",
         check=reducing(name),
+        batching=along("axis"),
         standard=True,
         differentiable=False,
         samples=[*along_axes(), Sample((2, 3), axis=0, domain="bools"), Sample((0,), name="of nothing"), _IMAGINARY],

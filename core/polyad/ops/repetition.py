@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import careful
+from ..batching import along as along_axes
 from ..dispatch import facade, function
 from ..errors import ArgumentError, DeviceError, DTypeError, IndexOutOfRangeError, OperandError, ShapeError
-from ..function import FUNCTIONS, XP, Fails, Sample
+from ..function import FUNCTIONS, XP, Fails, Function, Sample
 from ..keys import ARRAY, Slice, along
+from ..levels import meet
 from ..tensor import Tensor, not_a_tensor, wrap
 from .arguments import Shape, as_integer, as_shape, normalize_axis
 from .conversion import asarray
@@ -158,6 +160,8 @@ def _unrepeat(g: Any, xp: Any, x_shape: Shape, repeats: int, axis: int) -> Any:
 
 @function(
     name="repeat",
+    jvp="linear",
+    batching=along_axes("axis"),
     check=_repeated,
     standard=True,
     x=_unrepeat,
@@ -236,7 +240,7 @@ def repeat(x: Tensor, /, repeats: Any, *, axis: int | None = None) -> Tensor:
 def _repeat_each(x: Tensor, repeats: Tensor, axis: int) -> Tensor:
     """Elements along an axis, each as often as its own number says."""
     shape, device = x.shape, x._device
-    if repeats._device is not device:
+    if meet(repeats._device, device) is None:
         raise DeviceError(
             f"repeat: x is on {device.where}, repeats on {repeats._device.where}; write repeats.to(device=x.device)"
         )
@@ -271,8 +275,18 @@ def _untile(g: Any, xp: Any, x_shape: Shape, repetitions: Shape) -> Any:
     return xp.reshape(xp.sum(apart, axis=tuple(range(0, 2 * len(repetitions), 2))), x_shape)
 
 
+def _tiled_examples(
+    made: Function, size: int, arrays: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]
+) -> Any:
+    (x,), times = arrays, params["repetitions"]
+    x = reshape(x, (size, *(1,) * (len(times) + 1 - len(x.shape)), *x.shape[1:]))
+    return made.call(x, (1, *times))
+
+
 @function(
     check=_tiled,
+    jvp="linear",
+    batching=_tiled_examples,
     standard=True,
     x=_untile,
     samples=[
@@ -372,8 +386,21 @@ def _sources(mode: str, n: int, before: int, after: int) -> list[Slice]:
     return runs
 
 
+def _padded_examples(
+    made: Function, size: int, arrays: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]
+) -> Any:
+    values = params["constant_values"]
+    return made.call(
+        *arrays,
+        pad_width=((0, 0), *params["pad_width"]),
+        mode=params["mode"],
+        constant_values=(values[0] if values else (0, 0), *values),
+    )
+
+
 @function(
     name="pad",
+    batching=_padded_examples,
     check=_padded,
     samples=[
         Sample((2, 3), pad_width=1),

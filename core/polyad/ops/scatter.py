@@ -7,15 +7,18 @@ in the flattened array. PyTorch's functions take the dimension before the index,
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final
 
 from .. import views
+from ..batching import along, materialized, to_front
 from ..careful import SCALARS
 from ..dispatch import facade, function
 from ..errors import ArgumentError, DTypeError, IndexOutOfRangeError, OperandError, ShapeError
-from ..function import FUNCTIONS, TENSORS, XP, Fails, Sample
+from ..function import FUNCTIONS, TENSORS, XP, Fails, Function, Sample
 from ..grad_mode import recording
 from ..keys import ARRAY, Key, Slice
+from ..levels import together
 from ..operators import require_like
 from ..tensor import Tensor
 from ..views import node_of, raw
@@ -81,8 +84,22 @@ def _taking(x: Shape, indices: Shape, *, axis: Any = None) -> dict[str, Any]:
     return {"axis": normalize_axis("take", axis, len(x))}
 
 
+def _taken_examples(
+    made: Function, size: int, arrays: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]
+) -> Any:
+    (x, indices), axis = arrays, params["axis"]
+    if not batched[1]:
+        return made.call(x, indices, axis=axis + 1)
+    if not batched[0]:
+        return to_front(made.call(x, indices, axis=axis), axis)
+    key = _key(x.shape[1:], axis)
+    return FUNCTIONS["getitem"].batching(FUNCTIONS["getitem"], size, arrays, batched, {"key": key})  # type: ignore[misc]
+
+
 @function(
     name="take",
+    jvp="linear",
+    batching=_taken_examples,
     promotes=(0,),
     standard=True,
     check=_taking,
@@ -217,8 +234,16 @@ def picked(xp: Any, x: Any, indices: Any, axis: int) -> Any:
     return xp.take_along_axis(x, indices, axis=axis)
 
 
+def _along_in(made: Function, size: int, arrays: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]) -> Any:
+    """Of a function with a shape to add into, besides an axis: one dimension more of both is in front."""
+    g, indices = materialized(size, arrays, batched)
+    return made.call(g, indices, axis=params["axis"] + 1, shape=(size, *params["shape"]))
+
+
 @function(
     name="_add_along_axis",
+    jvp="linear",
+    batching=_along_in,
     takes="numeric",
     wide=True,
     promotes=(0,),
@@ -239,6 +264,8 @@ def _add_along_axis(xp: XP, g: Tensor, indices: Tensor, /, *, axis: int, shape: 
 
 @function(
     name="take_along_axis",
+    jvp="linear",
+    batching=along("axis"),
     promotes=(0,),
     standard=True,
     check=_along("take_along_axis"),
@@ -359,6 +386,8 @@ def _kept(g: Any, xp: Any, indices: Any, axis: int) -> Any:
 
 @function(
     name="_put_along_axis",
+    jvp="linear",
+    batching=along("axis"),
     promotes=(0, 1),
     x=_kept,
     values=lambda g, xp, indices, axis: picked(xp, g, indices, axis),
@@ -378,6 +407,7 @@ def _scattered(name: str, x: Tensor, dim: int, index: Tensor, source: Any) -> tu
     axis = normalize_axis(name, dim, x.ndim)
     index = _indices(name, x, index, axis)
     _along(name)(x.shape, index.shape, axis=axis)
+    x = together(x, source)
     if type(source) in SCALARS or not source.shape:
         return axis, index, FUNCTIONS["broadcast_to"].call(value_for(x, source, name), index.shape)
     if len(source.shape) != index.ndim or any(n < m for n, m in zip(source.shape, index.shape, strict=True)):
@@ -541,6 +571,7 @@ _REDUCED: Final = [
 
 @function(
     name="_extreme_along_axis",
+    batching=along("axis"),
     takes="real",
     promotes=(0, 1),
     x=_of_x,
@@ -562,6 +593,7 @@ def _extreme_along_axis(
 
 @function(
     name="_multiply_along_axis",
+    batching=along("axis"),
     takes="numeric",
     wide=True,
     promotes=(0, 1),
@@ -668,6 +700,7 @@ def _fitting(name: str, x: Tensor, axis: int, index: Tensor, source: Any) -> Ten
 
 @function(
     name="_index_add",
+    jvp="linear",
     takes="numeric",
     wide=True,
     prepare=False,
@@ -778,6 +811,7 @@ def index_fill(x: Tensor, dim: int, index: Tensor, value: Tensor | float) -> Ten
     tensor([7., 0., 7.])
     """
     axis, index = _selected("index_fill", x, dim, index)
+    x = together(x, value)
     filled = value_for(x, value, "index_fill")
     return FUNCTIONS["setitem"].call(x, filled, index, key=_key(x.shape, axis))  # type: ignore[no-any-return]
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..batching import along, data_dependent
 from ..dispatch import facade, function
-from ..errors import ArgumentError, DTypeError, ShapeError
+from ..errors import ArgumentError, DTypeError, OperandError, ShapeError
 from ..function import FUNCTIONS, XP, Sample
 from ..keys import ARRAY
 from ..tensor import Tensor
+from ..views import raw
 from .arguments import Axis
 from .reduction import along_axes, reducing
 
@@ -58,6 +60,7 @@ def _sets(name: str, outputs: Any, words: str, example: str, shown: str) -> Any:
         gives=tuple("same" if o == "values" else "int64" for o in outputs) if outputs != 1 else "same",
         differentiable=False,
         prepare=False,
+        batching=data_dependent,
         standard=True,
         samples=_REPEATED,
     )(definition)
@@ -167,6 +170,7 @@ def isin(x1: Tensor | float, x2: Tensor | float, /, *, invert: bool = False) -> 
 
 @function(
     gives="int64",
+    batching=along("axis"),
     check=reducing("count_nonzero"),
     standard=True,
     differentiable=False,
@@ -209,6 +213,8 @@ def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Te
         If ``x`` is not of integers.
     ArgumentError
         If an element is negative.
+    OperandError
+        Where values are not known, as inside `vmap`.
 
     Examples
     --------
@@ -222,12 +228,22 @@ def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Te
         raise ShapeError(f"bincount: expected one dimension; got shape {x.shape}; write x.reshape(-1)")
     if weights is not None and weights.shape != x.shape:
         raise ShapeError(f"bincount: the weights have shape {weights.shape}; expected {x.shape}, that of x")
+    if x.backend.is_traced(raw(x)):
+        raise OperandError(
+            f"bincount: how many numbers it gives depends on the elements, which are not known, because "
+            f"{x.backend.traced_by}; write polyad.zeros(n).scatter_add(0, x, polyad.ones(len(x))) for numbers below n"
+        )
     low, high = (int(x.min()), int(x.max())) if len(x) else (0, -1)
     if low < 0:
         raise ArgumentError(f"bincount: elements are not negative; got {low}")
     n = max(high + 1, int(minlength))
-    values = FUNCTIONS["astype"].call(FUNCTIONS["zeros_like"].call(x), "int64") + 1 if weights is None else weights
+    values = _ones(x) if weights is None else weights
     return FUNCTIONS["index_scatter"].call(values, x, key=(ARRAY,), shape=(n,))  # type: ignore[no-any-return]
+
+
+def _ones(x: Tensor) -> Tensor:
+    """For each element the number 1, which counts it."""
+    return FUNCTIONS["ones_like"].call(x, dtype="int64")  # type: ignore[no-any-return]
 
 
 def histogram(
@@ -272,18 +288,21 @@ def histogram(
     >>> ad.histogram(ad.tensor([0.0, 0.5, 1.0]), bins=2)
     (tensor([1, 2]), tensor([0.0000, 0.5000, 1.0000]))
     """
-    call = {n: FUNCTIONS[n].call for n in ("reshape", "astype", "searchsorted", "where", "sum", "divide")}
+    call = {
+        n: FUNCTIONS[n].call for n in ("reshape", "astype", "searchsorted", "where", "sum", "divide", "index_scatter")
+    }
     flat = call["reshape"](x, (-1,))
     bounds = bins if isinstance(bins, Tensor) else _bounds(flat, bins, range)
     n = len(bounds) - 1
     at = call["searchsorted"](bounds, flat, side="right") - 1
     at = call["where"](flat == bounds[-1], n - 1, at)
-    inside = (at >= 0) & (at < n)
-    kept = None if weights is None else call["reshape"](weights, (-1,))[inside]
-    counts = bincount(at[inside], kept, minlength=n)
+    # what is in no bin is counted in one more, so that it need not be known how many that are
+    at = call["where"]((at >= 0) & (at < n), at, n)
+    each = _ones(at) if weights is None else call["reshape"](weights, (-1,))
+    counts = call["index_scatter"](each, at, key=(ARRAY,), shape=(n + 1,))[:n]
     if density:
         widths = bounds[1:] - bounds[:-1]
-        counts = call["divide"](call["astype"](counts, widths.dtype) if kept is None else counts, widths)
+        counts = call["divide"](call["astype"](counts, widths.dtype) if weights is None else counts, widths)
         counts = counts / call["sum"](counts * widths)
     return counts, bounds
 

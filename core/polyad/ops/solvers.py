@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..batching import stacked
 from ..careful import broadcast_shapes
 from ..dispatch import facade, function
 from ..errors import ArgumentError, LinAlgError, OperandError, ShapeError
@@ -20,6 +21,7 @@ from ..tensor import Tensor, not_a_tensor
 from .arguments import Shape, as_integer, normalize_axis
 from .diagonals import embed
 from .manipulation import permute_dims, reshape
+from .matrices import solve_batched, substitution_batched, trace_of_product
 
 __all__ = ["logdet", "trace"]
 
@@ -130,6 +132,7 @@ def _adjugate_rule(g: Any, xp: Any, x: Any) -> Any:
     name="linalg.adjugate",
     takes="floating",
     check=_square("linalg.adjugate"),
+    batching=stacked(2),
     wide=True,
     x=_adjugate_rule,
     samples=_of_square(
@@ -166,6 +169,8 @@ def adjugate(xp: XP, x: Tensor, /) -> Tensor:
     standard=True,
     wide=True,
     check=_square("linalg.det"),
+    batching=stacked(2),
+    jvp=lambda xp, tangents, out, x: trace_of_product(xp, xp.linalg.adjugate(x), tangents[0]),
     x=lambda g, xp, x: g[..., None, None] * xp.linalg.adjugate(x).mT,
     samples=_of_square(
         "linalg.det",
@@ -198,6 +203,13 @@ def _slogdet_rule(g: Any, xp: Any, x: Any, sign: Any) -> Any:
     return factor[..., None, None] * xp.linalg.inv(x).mT
 
 
+def _slogdet_jvp(xp: Any, tangents: Any, out: Any, x: Any) -> Any:
+    moved = trace_of_product(xp, xp.linalg.inv(x), tangents[0])
+    if not is_complex(x.dtype):  # a real sign does not change
+        return None, moved
+    return out[0] * (moved - xp.conj(moved)) / 2, xp.real(moved)
+
+
 @function(
     name="linalg.slogdet",
     takes="floating",
@@ -206,6 +218,8 @@ def _slogdet_rule(g: Any, xp: Any, x: Any, sign: Any) -> Any:
     standard=True,
     wide=True,
     check=_square("linalg.slogdet"),
+    batching=stacked(2),
+    jvp=_slogdet_jvp,
     x=_slogdet_rule,
     samples=_of_square(
         "linalg.slogdet", Sample([[0.0, 1.0], [1.0, 0.0]]), Sample([[0.0]], name="singular", grad=False)
@@ -229,6 +243,7 @@ def slogdet(x: Tensor, /) -> tuple[Tensor, Tensor]:
     takes="floating",
     wide=True,
     check=_square("logdet"),
+    batching=stacked(2),
     samples=_of_square("logdet", Sample([[0.0, 1.0], [1.0, 0.0]], name="negative", grad=False)),
 )
 def logdet(xp: XP, x: Tensor, /) -> Tensor:
@@ -263,6 +278,8 @@ def _trace_rule(g: Any, xp: Any, x_shape: Shape, offset: int) -> Any:
     accumulates=True,
     wide=True,
     check=_trace_checked,
+    batching=stacked(2),
+    jvp="linear",
     x=_trace_rule,
     samples=[
         Sample((3, 3)),
@@ -302,6 +319,8 @@ _SINGULAR = [[[2.0, 0.0], [0.0, 1.0]], [[1.0, 2.0], [2.0, 4.0]]]
     standard=True,
     wide=True,
     check=_square("linalg.inv"),
+    batching=stacked(2),
+    jvp=lambda xp, tangents, out, x: -(out @ tangents[0] @ out),
     x=lambda g, xp, out: -(out.mT @ g @ out.mT),
     samples=_of_square(
         "linalg.inv",
@@ -356,6 +375,17 @@ def _solve_left(g: Any, xp: Any, x1: Any, x2_shape: Shape, out: Any) -> Any:
     return xp.matmul(-g, out.mT)
 
 
+def _solve_jvp(xp: Any, tangents: Any, out: Any, x1: Any, x2: Any) -> Any:
+    """Solve for what the change of the matrix leaves of that of the right side."""
+    moved, right = tangents
+    if moved is None:
+        return xp.linalg.solve(x1, right)
+    if len(x2.shape) > 1:
+        return xp.linalg.solve(x1, -(moved @ out) if right is None else right - moved @ out)
+    found = moved @ out[..., None]
+    return xp.linalg.solve(x1, -found if right is None else right[..., None] - found)[..., 0]
+
+
 @function(
     name="linalg.solve",
     takes="floating",
@@ -363,6 +393,8 @@ def _solve_left(g: Any, xp: Any, x1: Any, x2_shape: Shape, out: Any) -> Any:
     standard=True,
     wide=True,
     check=_solvable,
+    batching=solve_batched,
+    jvp=_solve_jvp,
     x1=_solve_left,
     x2=_solve_right,
     samples=[
@@ -424,12 +456,26 @@ def _triangle_left(g: Any, xp: Any, x1: Any, out: Any, upper: bool, left: bool, 
     return xp.triu(full, k=inside) if upper else xp.tril(full, k=-inside)
 
 
+def _triangle_jvp(
+    xp: Any, tangents: Any, out: Any, x1: Any, x2: Any, *, upper: bool, left: bool, unitriangular: bool
+) -> Any:
+    moved, right = tangents
+    if moved is not None:
+        inside = 1 if unitriangular else 0
+        read = xp.triu(moved, k=inside) if upper else xp.tril(moved, k=-inside)
+        found = read @ out if left else out @ read
+        right = -found if right is None else right - found
+    return xp.linalg.solve_triangular(x1, right, upper=upper, left=left, unitriangular=unitriangular)
+
+
 @function(
     name="linalg.solve_triangular",
     takes="floating",
     broadcasts=True,
     wide=True,
     check=_triangle_checked,
+    batching=substitution_batched(0),
+    jvp=_triangle_jvp,
     x1=_triangle_left,
     x2=_triangle_right,
     samples=[
@@ -519,6 +565,7 @@ def _power_checked(shape: Shape, *, n: Any) -> dict[str, Any]:
     takes="floating",
     wide=True,
     check=_power_checked,
+    batching=stacked(2),
     samples=[
         *(Sample((3, 3), domain="invertible", n=n) for n in (0, 1, 2, 5, -1, -3)),
         Sample((2, 2, 2), domain="invertible", n=3),
@@ -643,6 +690,7 @@ def _matrix_exp_rule(g: Any, xp: Any, x: Any) -> Any:
     takes="floating",
     wide=True,
     check=_square("linalg.matrix_exp"),
+    batching=stacked(2),
     x=_matrix_exp_rule,
     samples=[
         Sample((3, 3)),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..batching import along, in_front
 from ..dispatch import facade, function
 from ..errors import ArgumentError, DTypeError, IndexOutOfRangeError, OperandError, ShapeError
-from ..function import XP, Fails, Sample
+from ..function import FUNCTIONS, XP, Fails, Function, Sample
 from ..keys import cut
 from ..tensor import Tensor
 from .arguments import Shape, normalize_axis
@@ -52,7 +54,19 @@ def _sort_rule(g: Any, xp: Any, x: Any, axis: int, descending: bool) -> Any:
     return xp._add_along_axis(g, order, axis=axis, shape=x.shape)
 
 
-@function(takes="real or bool", check=_sorting("sort"), standard=True, x=_sort_rule, samples=_samples("sort"))
+def _sort_jvp(xp: Any, tangents: Any, out: Any, x: Any, axis: int, descending: bool, stable: bool) -> Any:
+    return xp.take_along_axis(tangents[0], xp.argsort(x, axis=axis, descending=descending), axis=axis)
+
+
+@function(
+    takes="real or bool",
+    check=_sorting("sort"),
+    standard=True,
+    jvp=_sort_jvp,
+    batching=along("axis"),
+    x=_sort_rule,
+    samples=_samples("sort"),
+)
 def sort(xp: XP, x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """Elements in order along an axis. NaN counts as larger than every number.
 
@@ -72,6 +86,7 @@ def sort(xp: XP, x: Tensor, /, *, axis: int = -1, descending: bool = False, stab
     takes="real or bool",
     gives="int64",
     check=_sorting("argsort"),
+    batching=along("axis"),
     standard=True,
     differentiable=False,
     samples=_samples("argsort"),
@@ -144,6 +159,8 @@ def _of_kth(g: Any, xp: Any, indices: Any, x_shape: Shape, axis: int, keepdims: 
     outputs=("values", "indices"),
     gives=("same", "int64"),
     check=_largest,
+    jvp=lambda xp, tangents, out, x, axis, **others: (xp.take_along_axis(tangents[0], out[1], axis=axis), None),
+    batching=along("axis"),
     x=lambda g, xp, indices, axis, x_shape: xp._add_along_axis(g[0], indices, axis=axis, shape=x_shape),
     samples=[
         Sample((5,), k=2),
@@ -177,11 +194,19 @@ def _kth(shape: Shape, *, k: Any, axis: Any = -1, keepdims: Any = False) -> dict
     return {"k": k, "axis": axis, "keepdims": bool(keepdims)}
 
 
+def _kth_jvp(xp: Any, tangents: Any, out: Any, x: Any, k: int, axis: int, keepdims: bool) -> Any:
+    place = out[1] if keepdims else xp.expand_dims(out[1], axis=(axis,))
+    value = xp.take_along_axis(tangents[0], place, axis=axis)
+    return value if keepdims else xp.squeeze(value, axis=(axis,)), None
+
+
 @function(
     takes="real or bool",
     outputs=("values", "indices"),
     gives=("same", "int64"),
     check=_kth,
+    jvp=_kth_jvp,
+    batching=along("axis"),
     x=_of_kth,
     samples=[
         Sample((5,), k=2),
@@ -230,8 +255,36 @@ def _searching(x1: Shape, x2: Shape, *, side: Any = "left") -> dict[str, Any]:
     return {"side": side}
 
 
+def _searched_examples(
+    made: Function, size: int, arrays: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]
+) -> Any:
+    """Search one array for all, or each example in its own, by bisection."""
+    x1, x2 = arrays
+    if not batched[0]:
+        return made.call(x1, x2, **params)
+    where, reshape = FUNCTIONS["where"].call, FUNCTIONS["reshape"].call
+    n, right = x1.shape[1], params["side"] == "right"
+    x2 = in_front(x2, size, batched[1]) if hasattr(x2, "shape") else x1.new_full((size,), x2)
+    wanted = reshape(x2, (size, math.prod(x2.shape[1:])))
+    low = FUNCTIONS["zeros_like"].call(wanted, dtype="int64")
+    high = low + n
+    for _ in range(n.bit_length()):
+        middle = (low + high) // 2
+        found = take_along_axis(x1, where(middle < n, middle, n - 1), axis=1)
+        before = ~_less(wanted, found) if right else _less(found, wanted)
+        before = before & (low < high)
+        low, high = where(before, middle + 1, low), where(before, high, middle)
+    return reshape(low, x2.shape)
+
+
+def _less(a: Any, b: Any) -> Any:
+    """Whether ``a`` comes before ``b``, where NaN come last."""
+    return (a < b) | ((b != b) & (a == a))
+
+
 @function(
     name="searchsorted",
+    batching=_searched_examples,
     takes="real",
     gives="int64",
     standard=True,

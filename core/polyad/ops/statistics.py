@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..batching import along
 from ..dispatch import function
 from ..errors import DTypeError, ShapeError
 from ..function import XP, Fails, Sample
@@ -16,7 +17,7 @@ from .diagonals import diagonal
 from .joining import concat
 from .manipulation import atleast_2d
 from .products import matmul
-from .reduction import along_axes, mean, prod_rule, reducing, sum_
+from .reduction import along_axes, mean, prod_jvp, prod_rule, reducing, sum_
 from .selection import clip, where
 
 __all__ = [
@@ -41,16 +42,27 @@ _INF = math.inf
 # Exponentials ---------------------------------------------------------------------------------------------------
 
 
-def _logsumexp_rule(g: Any, xp: Any, x: Any, out: Any, axis: Any, keepdims: Any) -> Any:
+def _shares(xp: Any, x: Any, out: Any, axis: Any, keepdims: Any) -> Any:
+    """Which part of the sum each exponential is."""
     size = xp.real(out) if is_complex(out.dtype) else out
     finite = xp.where(size == -_INF, 0, out)  # where all are -inf, none has a gradient
-    return unreduce(xp, g, x.shape, axis, keepdims) * xp.exp(x - unreduce(xp, finite, x.shape, axis, keepdims))
+    return xp.exp(x - unreduce(xp, finite, x.shape, axis, keepdims))
+
+
+def _logsumexp_rule(g: Any, xp: Any, x: Any, out: Any, axis: Any, keepdims: Any) -> Any:
+    return unreduce(xp, g, x.shape, axis, keepdims) * _shares(xp, x, out, axis, keepdims)
+
+
+def _logsumexp_jvp(xp: Any, tangents: Any, out: Any, x: Any, *, axis: Any, keepdims: Any) -> Any:
+    return xp.sum(tangents[0] * _shares(xp, x, out, axis, keepdims), axis=axis, keepdims=keepdims)
 
 
 @function(
     takes="floating",
     wide=True,
     check=reducing("logsumexp"),
+    batching=along("axis"),
+    jvp=_logsumexp_jvp,
     x=_logsumexp_rule,
     samples=[
         *along_axes(),
@@ -88,11 +100,17 @@ def _nansum_rule(g: Any, xp: Any, x: Any, axis: Any, keepdims: Any) -> Any:
     return xp.where(x == x, unreduce(xp, g, x.shape, axis, keepdims), 0)
 
 
+def _nansum_jvp(xp: Any, tangents: Any, out: Any, x: Any, *, axis: Any, keepdims: Any) -> Any:
+    return xp.sum(xp.where(x == x, tangents[0], 0), axis=axis, keepdims=keepdims)
+
+
 @function(
     takes="any",
     accumulates=True,
     wide=True,
     check=reducing("nansum"),
+    batching=along("axis"),
+    jvp=_nansum_jvp,
     x=_nansum_rule,
     samples=[*along_axes(), _SOME, _ALL],
 )
@@ -112,11 +130,18 @@ def _nanprod_rule(g: Any, xp: Any, x: Any, axis: Any, keepdims: Any) -> Any:
     return xp.where(x == x, prod_rule(g, xp, xp.where(x == x, x, 1), axis, keepdims), 0)
 
 
+def _nanprod_jvp(xp: Any, tangents: Any, out: Any, x: Any, *, axis: Any, keepdims: Any) -> Any:
+    moved, clean = xp.where(x == x, tangents[0], 0), xp.where(x == x, x, 1)
+    return prod_jvp(xp, (moved,), out, clean, axis=axis, keepdims=keepdims)
+
+
 @function(
     takes="any",
     accumulates=True,
     wide=True,
     check=reducing("nanprod"),
+    batching=along("axis"),
+    jvp=_nanprod_jvp,
     x=_nanprod_rule,
     samples=[*along_axes(), _SOME, _ALL],
 )
@@ -143,10 +168,17 @@ def _nanmean_rule(g: Any, xp: Any, x: Any, axis: Any, keepdims: Any) -> Any:
     return xp.where(x == x, unreduce(xp, g, x.shape, axis, keepdims) / n, 0)
 
 
+def _nanmean_jvp(xp: Any, tangents: Any, out: Any, x: Any, *, axis: Any, keepdims: Any) -> Any:
+    total = xp.sum(xp.where(x == x, tangents[0], 0), axis=axis, keepdims=keepdims)
+    return total / xp.maximum(_counted(xp, x, axis, keepdims), 1)
+
+
 @function(
     takes="floating",
     wide=True,
     check=reducing("nanmean"),
+    batching=along("axis"),
+    jvp=_nanmean_jvp,
     x=_nanmean_rule,
     samples=[*along_axes(), _SOME, _ALL],
 )
@@ -168,6 +200,7 @@ def nanmean(xp: XP, x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) 
     gives="real",
     wide=True,
     check=reducing("nanvar", correction=0.0),
+    batching=along("axis"),
     samples=[*along_axes(), Sample((3, 4), axis=0, correction=1), _SOME, _ALL],
 )
 def nanvar(xp: XP, x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
@@ -194,6 +227,7 @@ def nanvar(xp: XP, x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, 
     gives="real",
     wide=True,
     check=reducing("nanstd", correction=0.0),
+    batching=along("axis"),
     samples=[
         *[s for s in along_axes() if isinstance(s, Fails) or (s.arrays != ((),) and s.params.get("axis") != ())],
         Sample((3, 4), axis=0, correction=1),
@@ -240,6 +274,7 @@ def _nanextreme(name: str, words: str, other: str, result: str) -> Any:
     return function(
         takes="real or bool",
         check=reducing(name, empty=False),
+        batching=along("axis"),
         samples=[
             *along_axes(),
             _SOME,
@@ -261,6 +296,7 @@ nanmin = _nanextreme("nanmin", "Smallest", "min", "tensor(1.)")
 @function(
     takes="real",
     check=reducing("ptp", empty=False),
+    batching=along("axis"),
     samples=[*along_axes(), Fails((0, 3), axis=0, error=ShapeError, match="ptp: no elements to choose from")],
 )
 def ptp(xp: XP, x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -279,6 +315,7 @@ def ptp(xp: XP, x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> T
     takes="real or bool",
     outputs=("min", "max"),
     check=reducing("aminmax", empty=False),
+    batching=along("axis"),
     samples=[*along_axes(), Fails((0, 3), axis=0, error=ShapeError, match="aminmax: no elements to choose from")],
 )
 def aminmax(xp: XP, x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> tuple[Tensor, Tensor]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .. import views
 from ..backend import Backend, Device
+from ..batching import elementwise, in_front
 from ..careful import careful
 from ..dispatch import function
 from ..dtypes import DTypeLike, as_dtype
 from ..errors import DeviceError, DTypeError, OperandError, ShapeError
-from ..function import XP, Fails, Sample
+from ..function import XP, Fails, Function, Sample
 from ..grad_mode import recording
 from ..graph import record
+from ..levels import chain, lift, meet, placed
 from ..operators import into_memory
 from ..plugins import plugins
 from ..rules import is_complex
@@ -181,13 +184,15 @@ def to_device(x: Tensor, /, device: Device | str, *, stream: Any = None, source:
     """
     made: Any = _to_device.function
     origin = x._device
-    target = device if isinstance(device, Device) else origin.backend.device_for(device)
-    if target is origin:
-        return x
+    target = placed(device if isinstance(device, Device) else origin.backend.device_for(device), origin)
+    if meet(origin, target) is target:
+        return lift(x, target)
+    if target.depth > origin.depth:
+        return to_device(lift(x, placed(origin, target)), target)
     dtype = target.dtype(x.dtype)  # raises if the other backend lacks the type
     edge, data = node_of(x), raw(x)
     params = {"source": origin, "device": target}
-    moved = target.asarray(target.kernels[made](data, **params))
+    moved = target.asarray(origin.kernels[made](data, **params))
     if moved.dtype != dtype:
         raise DTypeError(f"to: {x.dtype.name} became {moved.dtype} on {target.where}")
     out = wrap(moved, target)
@@ -264,7 +269,7 @@ def to(
             target = device
         else:
             target = made.device_for(device) if device is not None else made.devices[0]
-            if device is None and made is x.backend:
+            if device is None and made is chain(x._device)[1].backend:
                 target = x._device
     elif device is not None:
         target = device if isinstance(device, Device) else x.backend.device_for(device)
@@ -293,8 +298,17 @@ def cpu(x: Tensor) -> Tensor:
 # In place ---------------------------------------------------------------------------------------------------
 
 
+def _overwritten_examples(
+    made: Function, size: int, arrays: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]
+) -> Any:
+    """The result has the shape of the first array, so that has the examples, whether they differ there or not."""
+    arrays = in_front(arrays[0], size, batched[0]), arrays[1]
+    return elementwise(made, size, arrays, (True, batched[1]), params)
+
+
 @function(
     name="copy",
+    batching=_overwritten_examples,
     elementwise=True,
     promotes=(0, 1),
     x1=lambda g, xp: xp.zeros_like(g),
@@ -346,7 +360,7 @@ def write(x: Tensor, source: Any, name: str) -> Tensor:
     if into_memory(made, name, x, source):
         return x
     views.check_write(x, name)
-    if isinstance(source, Tensor) and source._device is not x._device:
+    if isinstance(source, Tensor) and meet(source._device, x._device) is None:
         source = to_device(source, x._device)
     value = value_for(x, source, name)
     if len(value.shape) > x.ndim or any(

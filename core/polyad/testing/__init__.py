@@ -18,18 +18,29 @@ from __future__ import annotations
 from ..function import Fails, Sample
 from .comparison import assert_close
 from .conformance import call_sample, check_function, expected_dtype
+from .crosscheck import crosscheck
+from .differences import CrossCheck, Difference
+from .explain import Explanation, Step, explain
 from .gradients import GradcheckError, gradcheck, gradgradcheck
+from .replay import replay
 from .samples import sample_arguments
 
 __all__ = [
+    "CrossCheck",
+    "Difference",
+    "Explanation",
     "Fails",
     "GradcheckError",
     "Sample",
+    "Step",
     "assert_close",
     "call_sample",
     "check_function",
+    "crosscheck",
     "expected_dtype",
+    "explain",
     "gradcheck",
     "gradgradcheck",
+    "replay",
     "sample_arguments",
 ]

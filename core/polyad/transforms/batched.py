@@ -8,7 +8,7 @@ its function (`rule_of`).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from ..batching import BatchingRule, elementwise, looped
@@ -38,11 +38,6 @@ class Batched(WrappedArray):
         self.device, self.tensor, self.batched = device, tensor, batched
         shape = tensor.shape
         self.shape, self.dtype = shape[1:] if batched else shape, tensor.dtype
-
-    @property
-    def value(self) -> Tensor:
-        """The tensor of all examples."""
-        return self.tensor
 
     def beside(self) -> list[str]:
         """Say the number of examples."""
@@ -77,6 +72,14 @@ class BatchedBackend(WrappedBackend):
         """Give the tensor of the first example."""
         return array.tensor[0] if array.batched else array.tensor  # type: ignore[no-any-return]
 
+    def values(self, array: Any) -> Tensor:
+        """Give the values of all examples."""
+        return array.tensor  # type: ignore[no-any-return]
+
+    def converted(self, array: Any, convert: Callable[[Tensor], Tensor], device: WrappedDevice) -> Batched:
+        """Convert all examples at once."""
+        return Batched(device, convert(array.tensor), array.batched)
+
     def kernel(self, function: Function, device: WrappedDevice) -> Kernel:
         """Make the kernel that computes a function for all examples at once."""
         level = device.level
@@ -90,13 +93,13 @@ class BatchedBackend(WrappedBackend):
             if True not in batched:
                 result = function.call(*((tensors,) if function.sequence else tensors), **params)
                 varies = False
-            elif rule is None:
-                assert function.body is not None
-                if not function.sequence and None not in arrays:
-                    arrays = numbers_as_arrays(device.xp, function, arrays)
-                return function.body(device.xp, *arrays, **params)
             else:
-                result, varies = rule(function, size, tensors, batched, params), True
+                result, varies = rule and rule(function, size, tensors, batched, params), True
+                if rule is None or result is NotImplemented:
+                    assert function.body is not None
+                    if not function.sequence and None not in arrays:
+                        arrays = numbers_as_arrays(device.xp, function, arrays)
+                    return function.body(device.xp, *arrays, **params)
                 if rule is looped:
                     level.count(function)
             if function.outputs != 1:
@@ -142,6 +145,10 @@ class BatchLevel(Level):
         from .custom_batched import batched_call  # which begins where this ends
 
         return batched_call(cls, args, needed, device)
+
+    def examples(self, tensor: Tensor, device: WrappedDevice) -> Batched:
+        """Give an array of what has the examples along its first axis."""
+        return Batched(device, tensor, True)
 
     def count(self, function: Function) -> None:
         """Say, once for each function, that it runs once for each example."""

@@ -42,11 +42,6 @@ class Dual(WrappedArray):
         self.shape, self.dtype = primal.shape, primal.dtype
 
     @property
-    def value(self) -> Tensor:
-        """The primal."""
-        return self.primal
-
-    @property
     def moves(self) -> bool:
         """Whether it has a tangent."""
         return self.tangent is not None
@@ -77,6 +72,14 @@ class DualBackend(WrappedBackend):
     def example(self, array: Any) -> Tensor:
         """Give the value."""
         return array.primal  # type: ignore[no-any-return]
+
+    def values(self, array: Any) -> Tensor:
+        """Give the value."""
+        return array.primal  # type: ignore[no-any-return]
+
+    def converted(self, array: Any, convert: Callable[[Tensor], Tensor], device: WrappedDevice) -> Dual:
+        """Convert value and tangent."""
+        return Dual(device, convert(array.primal), None if array.tangent is None else convert(array.tangent))
 
     def kernel(self, function: Function, device: WrappedDevice) -> Kernel:
         """Make the kernel that computes a function's value and tangent."""
@@ -147,12 +150,11 @@ def _rule_at(function: Function, position: int) -> tuple[Any, Any]:
 
 def _linear(function: Function, tangents: Any, out: Any, primals: Any, params: dict[str, Any]) -> Any:
     """Apply the function to the tangents: it is linear in the arrays that have rules together."""
-    arrays = []
+    arrays = list(tangents)
     for i, (t, p) in enumerate(zip(tangents, primals, strict=True)):
-        if t is not None or p is None or _rule_at(function, i)[1] is None:
-            arrays.append(p if t is None else t)
-        else:
-            arrays.append(FUNCTIONS["zeros_like"].call(p) if isinstance(p, Tensor) else 0.0)
+        if t is None:
+            varied = _rule_at(function, i)[1] is not None and p is not None
+            arrays[i] = p if not varied else FUNCTIONS["zeros_like"].call(p) if isinstance(p, Tensor) else 0.0
     return _called(function, arrays, params)
 
 

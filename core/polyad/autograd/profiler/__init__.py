@@ -303,10 +303,10 @@ def _seeing_nodes(recorder: Recorder) -> Any:
     if outer is None and outer_computing is None:
         return switched(recorded=recorder.recorded, computing=recorder.computing)
 
-    def recorded(node: Any) -> None:
+    def recorded(node: Any, operands: Any) -> None:
         if outer is not None:
-            outer(node)
-        recorder.recorded(node)
+            outer(node, operands)
+        recorder.recorded(node, operands)
 
     def computing(compute: Any) -> Any:
         return recorder.computing(compute if outer_computing is None else outer_computing(compute))

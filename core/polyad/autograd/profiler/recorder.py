@@ -119,7 +119,7 @@ class Recorder(KernelWatch):
 
     # Nodes and ranges -----------------------------------------------------------------------------------
 
-    def recorded(self, node: Node) -> None:
+    def recorded(self, node: Node, operands: Any) -> None:
         """Note where a node comes from."""
         last = self._thread.last
         if last is not None and last.name == node.function.name and last.node is None:

@@ -1,0 +1,118 @@
+"""What functions of matrices have in common: their rules' small steps, and stacks of them for many examples at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..batching import aligned, to_front
+from ..function import TENSORS, Function
+from ..rules import is_complex
+
+__all__ = [
+    "adjoint",
+    "conj_of",
+    "diagonal_of",
+    "hermitian",
+    "inverted",
+    "on_diagonal",
+    "real_of",
+    "solve_batched",
+    "substitution_batched",
+    "trace_of_product",
+]
+
+
+def conj_of(xp: Any, x: Any) -> Any:
+    """The complex conjugate; real numbers as they are."""
+    return xp.conj(x) if is_complex(x.dtype) else x
+
+
+def real_of(xp: Any, x: Any) -> Any:
+    """The real part; real numbers as they are."""
+    return xp.real(x) if is_complex(x.dtype) else x
+
+
+def adjoint(xp: Any, x: Any) -> Any:
+    """The conjugate transpose."""
+    return conj_of(xp, x.mT)
+
+
+def hermitian(xp: Any, x: Any) -> Any:
+    """The Hermitian part."""
+    return (x + adjoint(xp, x)) / 2
+
+
+def diagonal_of(xp: Any, x: Any) -> Any:
+    """The diagonals of matrices."""
+    n = len(x.shape)
+    return xp.diagonal(x, offset=0, axis1=n - 2, axis2=n - 1)
+
+
+def on_diagonal(xp: Any, x: Any) -> Any:
+    """Diagonal matrices."""
+    n = len(x.shape)
+    return xp.diag_embed(x, offset=0, dim1=n - 1, dim2=n)
+
+
+def inverted(xp: Any, gap: Any) -> Any:
+    """``1 / gap``, and 0 where that is nothing: on the diagonal, and between equal values."""
+    none = gap == 0
+    return xp.where(none, 0, 1 / xp.where(none, xp.ones_like(gap), gap))
+
+
+def trace_of_product(xp: Any, a: Any, b: Any) -> Any:
+    """Traces of ``a @ b``, without the products."""
+    n = len(a.shape)
+    return xp.sum(a.mT * b, axis=(n - 2, n - 1))
+
+
+# Systems for many examples ------------------------------------------------------------------------------------
+
+
+def _of_columns(solve: Callable[[Any], Any], b: Any) -> Any:
+    """Solve for a stack of right sides of one matrix: all their columns are those of one system."""
+    last = b.ndim - 2
+    order = (last, *range(last), last + 1)
+    columns = TENSORS.permute_dims(b, order)
+    shape = columns.shape
+    found = solve(TENSORS.reshape(columns, (shape[0], math.prod(shape[1:]))))
+    return TENSORS.permute_dims(TENSORS.reshape(found, shape), (*range(1, last + 1), 0, last + 1))
+
+
+def solve_batched(
+    made: Function, size: int, arrays: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]
+) -> Any:
+    """Systems of many examples; where they share the matrix, it is factored once."""
+    a, b = arrays
+    if b.ndim - batched[1] > 1:
+        if not batched[0] and a.ndim == 2:
+            return _of_columns(lambda columns: made.call(a, columns), b)
+        return made.call(*aligned(arrays, batched, (2, 2)))
+    if not batched[1]:
+        return made.call(a, b)
+    if not batched[0]:  # vectors as columns
+        found = made.call(a, b.mT)
+        return to_front(found, found.ndim - 1)
+    found = made.call(a, TENSORS.reshape(b, (size, *(1,) * (a.ndim - 3), b.shape[1], 1)))
+    return TENSORS.reshape(found, found.shape[:-1])
+
+
+def substitution_batched(matrix: int) -> Any:
+    """Make the rule of a function that solves by factors it is given, as its argument of number ``matrix``."""
+
+    def rule(made: Function, size: int, arrays: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]) -> Any:
+        if batched[matrix] or arrays[matrix].ndim > 2:
+            return made.call(*aligned(arrays, batched, (2, 2)), **params)
+
+        def solve(b: Any) -> Any:
+            return made.call(*(b if i != matrix else x for i, x in enumerate(arrays)), **params)
+
+        b = arrays[1 - matrix]
+        if params.get("left", True):
+            return _of_columns(solve, b)
+        rows = TENSORS.reshape(b, (math.prod(b.shape[:-1]), b.shape[-1]))
+        return TENSORS.reshape(solve(rows), b.shape)
+
+    return rule
