@@ -259,7 +259,7 @@ def hvp(func: Callable[..., Any], primals: Any, vectors: Any) -> Any:
     tensor([4., 2.])
     """
     xs, vs, single = _by_all("hvp", func, primals, vectors)
-    # the gradient of the slope along the vectors: the gradient itself, which the other order computes too, is not needed
+    # the gradient of the slope along the vectors; the other order computes the function's own gradient as well
     found = grad(lambda *xs: jvp(func, xs, vs)[1], tuple(range(len(xs))))(*xs)
     return found[0] if single else found
 
