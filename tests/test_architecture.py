@@ -46,6 +46,8 @@ LAYERS = [
 ]
 CYCLES = {
     ("backend", "plugins"): "values go through the default backend's arrays where a backend says no other way",
+    ("autograd", "transforms"): "functions with a derivative of the user's own, on tensors of a transform",
+    ("autograd", "func"): "many gradients at once go back by vmap",
     ("autograd", "testing"): "gradcheck, under the name PyTorch has it by; loaded when asked for",
 }
 

@@ -146,7 +146,7 @@ def is_tensor(obj: Any) -> Any:
     return isinstance(obj, Tensor)
 
 
-_TESTING = ("crosscheck", "explain")
+_LATE = {"crosscheck": "testing", "explain": "testing", "vmap": "func"}
 _SUBMODULES = ("autograd", "fft", "func", "hookspecs", "linalg", "random", "testing", "utils")
 
 
@@ -154,16 +154,13 @@ def __getattr__(name: str) -> Any:
     """Load what is not needed at once: submodules, and what plugins add under their names."""
     if name.startswith("__"):
         raise AttributeError(f"module 'polyad' has no attribute {name!r}")
-    if name in _SUBMODULES:
-        import importlib
-
-        return importlib.import_module(f"polyad.{name}")
-    if name in _TESTING:
+    if name in _SUBMODULES or name in _LATE:
         from importlib import import_module
 
-        return getattr(import_module("polyad.testing"), name)
+        found = import_module(f"polyad.{_LATE.get(name, name)}")
+        return getattr(found, name) if name in _LATE else found
     return plugins.attribute(name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_SUBMODULES, *_TESTING, *plugins.plugin_names()})
+    return sorted({*globals(), *_SUBMODULES, *_LATE, *plugins.plugin_names()})

@@ -10,8 +10,8 @@ from . import views
 from .backend import Device
 from .errors import OperandError, ShapeError
 from .function import FUNCTIONS
-from .grad_mode import no_grad
 from .graph import AccumulateGrad, Hooks, Output
+from .levels import meet, unrecorded
 from .tensor import Tensor, require_gradient, wrap
 
 __all__ = ["PassHook", "after", "before", "call_hooks", "enter", "leave"]
@@ -54,9 +54,9 @@ def _seen(g: Any, device: Device) -> Any:
     return leave(g if isinstance(g, Tensor) else device.backend.owned(g, True), device)
 
 
-def _mode(gradients: Sequence[Any]) -> Any:
+def _mode(gradients: Sequence[Any], device: Device) -> Any:
     """What hooks run in: recorded where the gradients are."""
-    return contextlib.nullcontext() if any(isinstance(g, Tensor) for g in gradients) else no_grad()
+    return contextlib.nullcontext() if any(isinstance(g, Tensor) for g in gradients) else unrecorded(device)
 
 
 def _of(hook: Any) -> str:
@@ -70,13 +70,15 @@ def _replaced(hook: Any, changed: Any, seen: Any, g: Any, device: Device) -> Any
     if not isinstance(changed, Tensor):
         raise OperandError(f"a hook must return a tensor or None; {_of(hook)!r} returned a {type(changed).__name__}")
     if seen is not None:
+        if isinstance(g, Tensor) and meet(changed._device, seen._device) is not None:
+            device = changed._device  # gradients of many examples may come to a node that was recorded for all
         require_gradient(f"what the hook {_of(hook)!r} returned", changed, seen.shape, seen.dtype, device)
     return enter(changed, changed, isinstance(g, Tensor))
 
 
 def call_hooks(hooks: Hooks, g: Any, device: Device, roots: Any = None, needed: Any = None) -> Any:
     """Call the hooks of one result's gradient, and give the gradient that goes on."""
-    with _mode([g]):
+    with _mode([g], device):
         for hook in (*hooks.grad.values(), *hooks.keep.values()):
             seen = _seen(g, device)
             if type(hook) is PassHook:
@@ -94,7 +96,7 @@ def before(node: Any, g: Any, roots: Any = None, needed: Any = None) -> Any:
         g = call_hooks(hooks, g, device, roots, needed)
     if hooks.pre:
         grads = g if several else [g]
-        with _mode(grads):
+        with _mode(grads, device):
             for hook in list(hooks.pre.values()):
                 grads = _exchanged(hook, hook, grads, device)
         g = grads if several else grads[0]
@@ -105,7 +107,7 @@ def after(node: Any, g: Any, gradients: Sequence[Any]) -> Sequence[Any]:
     """Call the hooks of a node that ran, with the gradients of its inputs and of its results."""
     devices = [e.node.device if type(e) is Output else e.device if e is not None else None for e in node.edges]
     outputs = tuple(_seen(x, node.device) for x in (g if type(g) is tuple else (g,)))
-    with _mode([*gradients, g]):
+    with _mode([*gradients, g], node.device):
         for hook in list(node.hooks.post.values()):
             gradients = _exchanged(hook, lambda seen, call=hook: call(seen, outputs), gradients, devices)
     return gradients
@@ -134,7 +136,7 @@ def _exchanged(hook: Any, call: Callable[..., Any], grads: Sequence[Any], where:
 
 def after_accumulating(edge: AccumulateGrad, leaf: Tensor) -> None:
     """Call the hooks of a leaf that has its gradient."""
-    with no_grad():
+    with unrecorded(edge.device):
         for hook in list(edge.hooks.post.values()):
             if hook(leaf) is not None:
                 raise OperandError(

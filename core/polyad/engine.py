@@ -18,8 +18,9 @@ from .backend import Device
 from .backward_hooks import after, after_accumulating, before, call_hooks, leave
 from .errors import AutogradError
 from .function import ARRAY, ARRAYS, FUNCTIONS, NAMESPACE, ONE_OF, OUT, TENSORS, Function, Rule
-from .grad_mode import no_grad, watched
+from .grad_mode import watched
 from .graph import AccumulateGrad, Node, Output, opened, origin, specs_of
+from .levels import unrecorded
 from .plugins import plugins
 from .rules import sum_to
 from .tensor import wrap
@@ -133,7 +134,7 @@ def propagate(
     try:
         return _propagate(roots, keep, create_graph, tensors or create_graph, wanted)
     finally:
-        for variable, token in set_before:
+        for variable, token in reversed(set_before):
             variable.reset(token)
 
 
@@ -203,7 +204,7 @@ def _propagate(
                 if function.joint is None:
                     rules = rules_for(function, len(args))
                 elif not tracked:
-                    gradients = function.joint(node, g, args, tensors)
+                    gradients = function.joint(node, g, args, tensors, create_graph)
             if tracked or hooks is not None:
                 if gradients is None:
                     gradients = compute(node, g, args, rules, tensors, create_graph)
@@ -275,7 +276,7 @@ def _all_gradients(
     """The gradients of all of a node's inputs, before any is passed on."""
     joint = node.function.joint
     if joint is not None:
-        return joint(node, g, args, tensors)  # type: ignore[no-any-return]
+        return joint(node, g, args, tensors, history)  # type: ignore[no-any-return]
     device = node.device
     xp: Any = device.xp
     if tensors:
@@ -372,7 +373,7 @@ def accumulate(gradients: dict[Any, Any], create_graph: bool) -> None:
                 g = device.asarray(g)
             g = as_type(g, leaf, device)
             if leaf._grad is not None:
-                with no_grad():
+                with unrecorded(device):
                     leaf._grad.add_(leave(g, device))
             elif device.dtypes[g.dtype].is_complex:
                 leaf._grad = leave(g, device)

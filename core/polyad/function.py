@@ -267,7 +267,8 @@ class Function:
     provider : str
         The distribution it comes from.
     joint : callable or None
-        In place of rules: ``joint(node, g, args, create_graph)`` gives the gradients of all inputs, None for none.
+        In place of rules: ``joint(node, g, args, tensors, history)`` gives the gradients of all inputs, None for none:
+        as Tensors or raw arrays, as ``g`` is, and with a history or without.
 
     Examples
     --------

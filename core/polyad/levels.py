@@ -12,7 +12,7 @@ always the lowest ones of the stack, and two tensors meet at the deeper one's (`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, ClassVar, Final, NoReturn
 
@@ -20,6 +20,7 @@ from .backend import Backend, Device
 from .dtypes import BY_NAME, DType
 from .errors import TransformError
 from .function import FUNCTIONS, XP, Function
+from .grad_mode import no_grad
 from .graph import guard
 from .kernels import Kernel, KernelTable, Namespace, as_it_is
 from .tensor import Tensor, wrap
@@ -31,14 +32,20 @@ __all__ = [
     "WrappedBackend",
     "WrappedDevice",
     "active",
+    "below",
     "chain",
+    "check_current",
+    "enter",
     "entered",
+    "leave",
     "lift",
     "lifted",
     "meet",
     "placed",
     "refuse_write",
+    "stray",
     "together",
+    "unrecorded",
     "values_of",
 ]
 
@@ -70,6 +77,19 @@ class WrappedArray:
     def mT(self) -> Any:
         """Its matrices transposed."""
         return raw(wrap(self, self.device).mT)
+
+    @property
+    def moves(self) -> bool:
+        """Whether it has more than a value: a tangent."""
+        return False
+
+    def beside(self) -> list[str]:
+        """Say what is to be shown beside its elements."""
+        raise NotImplementedError
+
+    def holding(self, value: Tensor) -> WrappedArray:
+        """Give an array of the same kind, with another value and no more."""
+        raise NotImplementedError
 
 
 def _operator(name: str) -> Any:
@@ -114,6 +134,12 @@ class Level:
     """The class of the backends that it wraps round others."""
     randomness: str = "same"
 
+    outside: ClassVar[str] = (
+        "outside the function that was transformed, where it has no meaning; return it from the function, and use what "
+        "the transform gives back"
+    )
+    """Where its tensors are when they are used too late, and what to write."""
+
     def __init__(self) -> None:
         self.ended = False
         self._devices: dict[Device, WrappedDevice] = {}
@@ -128,6 +154,29 @@ class Level:
     def constant(self, tensor: Tensor, device: WrappedDevice) -> WrappedArray:
         """Give the array of this level that stands for a tensor which the transform does not vary."""
         raise NotImplementedError
+
+    def custom(self, cls: Any, args: Sequence[Any], needed: Sequence[bool], device: WrappedDevice) -> Any:
+        """Call a function with a derivative of the user's own, on arguments of a device of this level.
+
+        Gives a `polyad.transforms.custom.Call`; ``cls`` is a `polyad.autograd.Function`, and ``needed`` says of which
+        arguments a level inside wants a derivative.
+        """
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """Have every function raise that meets a tensor of this level from here on."""
+        self.ended = True
+        for device in self._devices.values():
+            device.kernels = _Ended(device)
+
+
+class _Ended(KernelTable):
+    """The kernels of a level that is over: there are none. So what is on in a fast call is not asked for it."""
+
+    __slots__ = ()
+
+    def __missing__(self, function: Function) -> Kernel:
+        raise TransformError(f"{function.name}: {stray(self.device)}")
 
 
 class WrappedDevice(Device):
@@ -220,6 +269,8 @@ class WrappedBackend(Backend):
         assert isinstance(device, WrappedDevice)
         if not function.inputs:
             return self.creation(function, device)
+        if function is FUNCTIONS["to_device"]:  # its parameters are devices of this level
+            return lambda array, *, source, device: self.move(array, source, device)
         return self.kernel(function, device)
 
     def creation(self, function: Function, device: WrappedDevice) -> Kernel:
@@ -307,8 +358,56 @@ def entered(level: Level) -> Iterator[None]:
     try:
         yield
     finally:
-        level.ended = True
+        level.end()
         _active.reset(token)
+
+
+def enter(level: Level) -> None:
+    """Make a level the innermost in progress, until `leave`."""
+    _active.set((*_active.get(), level))
+
+
+def leave(level: Level) -> None:
+    """End the innermost level in progress.
+
+    Raises
+    ------
+    TransformError
+        If the level is another.
+    """
+    levels = _active.get()
+    if not levels or levels[-1] is not level:
+        state = "has ended already" if level.ended else "is not the innermost: end those first that began later"
+        raise TransformError(f"the level of {level.backend.transform} {state}")
+    level.end()
+    _active.set(levels[:-1])
+
+
+@contextmanager
+def below(level: Level, device: Device | None = None) -> Iterator[None]:
+    """A block that is outside a level in progress, and outside those that are inside it.
+
+    Raises
+    ------
+    TransformError
+        If the level is not in progress; it names ``device``.
+    """
+    levels = _active.get()
+    if level not in levels:
+        raise TransformError(stray(device) if device is not None else f"a tensor is used {level.outside}")
+    token = _active.set(levels[: levels.index(level)])
+    try:
+        yield
+    finally:
+        _active.reset(token)
+
+
+def unrecorded(*devices: Device) -> AbstractContextManager[Any]:
+    """A block in which gradients are computed that nobody differentiates at their own level.
+
+    That is `no_grad`, but for tensors of a level the mode around: the level below may record what they hold.
+    """
+    return nullcontext() if any(d.depth for d in devices) else no_grad()
 
 
 def chain(device: Device) -> tuple[tuple[Level, ...], Device]:
@@ -417,9 +516,17 @@ def lifted(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def check_current(name: str, *devices: Device) -> None:
+    """Raise if one of the devices is of a transform that is over, or of another thread's; ``name`` says who asks."""
+    for device in devices:
+        found: Any = device
+        while found.depth:
+            if found.level not in _active.get():
+                raise TransformError(f"{name}: {stray(found)}")
+            found = found.inner
+
+
 def stray(device: Device) -> str:
     """Say that a tensor is of a transform that is over, or of another thread's."""
-    return (
-        f"a tensor of {device.where} is used outside the function that was transformed, where it has no meaning; "
-        f"return it from the function, and use what the transform gives back"
-    )
+    assert isinstance(device, WrappedDevice)
+    return f"a tensor of {device.where} is used {device.level.outside}"

@@ -317,7 +317,7 @@ class Plugins:
     def _introduce(self, backend: Backend) -> None:
         """Give a new backend what was brought for it before it was there."""
         self._provide(backend)
-        if backend.calm is not None:
+        if backend.calm is not None and backend.calm not in self.calm:  # backends may share a library
             self.calm.append(backend.calm)
         for cls in self._tensor_classes:
             backend.adopt(cls)

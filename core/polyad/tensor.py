@@ -573,27 +573,44 @@ class Tensor(Methods):
     # Itself in other forms -------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
-        shown = self.detach()
-        dtype, node = self.dtype, views.node_of(self)
-        backend, device = self._device.backend, self._device
+        shown, node, besides = self._shown()
+        dtype, device = shown.dtype, shown._device
         suffixes = []
         if device.type != "cpu":
             suffixes.append(f"device='{device}'")
         default = dtype.name in ("bool", "int64", "float32", "complex64")
-        if not default or (not self.numel() and dtype.name != "float32"):
+        if not default or (not shown.numel() and dtype.name != "float32"):
             suffixes.append(f"dtype={dtype!r}")
         if type(node) is AccumulateGrad:
             suffixes.append("requires_grad=True")
         elif node is not None:
             suffixes.append(f"grad_fn=<{node.name()}>")
-        if backend.is_traced(views.raw(self)):
-            return f"tensor({', '.join([str(views.raw(self)), *suffixes])})"
+        suffixes += besides
+        data = views.raw(shown)
+        if device.backend.is_traced(data):
+            return f"tensor({', '.join([str(data), *suffixes])})"
         kind = "integer" if "integer" in dtype.kind else dtype.kind
 
         def fetch(index: tuple[Any, ...]) -> Any:
             return shown[index].tolist() if index else shown.tolist()
 
-        return format_tensor(self.shape, kind, fetch, prefix="tensor(", suffixes=suffixes)
+        return format_tensor(shown.shape, kind, fetch, prefix="tensor(", suffixes=suffixes)
+
+    def _shown(self) -> tuple[Tensor, Any, list[str]]:
+        """The tensor whose elements are shown, where it is in the graph, and what is said beside them.
+
+        Of a tensor of a level (see `polyad.levels`), that is the one of the library's that it holds.
+        """
+        node = views.node_of(self)
+        shown: Tensor = self
+        besides: list[str] = []
+        while shown._device.depth:
+            backend: Any = shown._device.backend
+            array = views.raw(shown)
+            shown = backend.values(array)
+            node = views.node_of(shown) if node is None else node
+            besides = [*array.beside(), *besides]
+        return shown.detach(), node, besides
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if not self.ndim else format(repr(self), spec)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from .. import views
 from ..backend import Device
 from ..backward_hooks import enter, leave
 from ..engine import ALONE, accumulate, as_type, propagate
-from ..errors import AutogradError, DTypeError, OperandError, ShapeError
+from ..errors import ArgumentError, AutogradError, DTypeError, OperandError, ShapeError, TransformError
+from ..function import FUNCTIONS
 from ..grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from ..graph import AccumulateGrad, Output
+from ..levels import lift, meet
 from ..tensor import Tensor, wrap
 from . import function as function, graph as graph
 from .anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
@@ -40,7 +43,7 @@ __all__ = [
 ]
 
 
-_LATE = ("functional", "profiler")
+_LATE = ("forward_ad", "functional", "profiler")
 """Modules that build on what stands below this package, and are loaded when first asked for."""
 
 
@@ -65,10 +68,13 @@ def _tensors(value: Any, caller: str, argument: str) -> Sequence[Tensor]:
     return found
 
 
-def _roots(
-    outputs: Sequence[Tensor], gradients: Sequence[Any], caller: str, create_graph: bool
-) -> list[tuple[Any, Any]]:
-    """Where a pass starts: for each output its edge and the gradient that enters there."""
+def _deep(outputs: Sequence[Tensor], gradients: Sequence[Any]) -> bool:
+    """Whether a pass is among tensors of transforms: the gradients may be of a deeper level than the graph."""
+    return any(isinstance(t, Tensor) and t._device.depth for t in (*outputs, *gradients))
+
+
+def _roots(outputs: Sequence[Tensor], gradients: Sequence[Any], caller: str, tensors: bool) -> list[tuple[Any, Any]]:
+    """Where a pass starts: for each output its edge and the gradient that enters there, as a Tensor or raw."""
     if len(gradients) != len(outputs):
         raise ShapeError(f"{caller}: {len(outputs)} outputs need as many gradients; got {len(gradients)}")
     roots = []
@@ -78,13 +84,24 @@ def _roots(
             raise AutogradError(
                 f"{caller}: the tensor of shape {y.shape} does not require a gradient and has no grad_fn, so there is "
                 f"nothing to go back through; set requires_grad=True on an input, and compute outside no_grad()"
+                + _below(y)
             )
         if given is None:
             g = _implied(y, caller)
-            roots.append((node, wrap(y._device.backend.copy(g), y._device) if create_graph else g))
+            roots.append((node, wrap(y._device.backend.copy(g), y._device) if tensors else g))
         else:
-            roots.append((node, enter(_checked(given, y, caller), y, create_graph)))
+            roots.append((node, enter(_checked(given, y, caller), y, tensors)))
     return roots
+
+
+def _below(y: Tensor) -> str:
+    """What to say of a tensor of a transform, which may hold one that has a history."""
+    if not y._device.depth:
+        return ""
+    return (
+        f". It is of {y._device.where}: a history that the tensors have which it holds is gone back through from those "
+        f"that the transform gives back"
+    )
 
 
 def _implied(y: Tensor, caller: str) -> Any:
@@ -106,13 +123,16 @@ def _checked(g: Any, y: Tensor, caller: str) -> Tensor:
     if g.shape != y.shape:
         raise ShapeError(f"{caller}: the gradient has shape {g.shape}; expected {y.shape}, the tensor's own")
     if g._device is not y._device:
-        raise AutogradError(
-            f"{caller}: the gradient is on {g._device.where}; expected {y._device.where}. "
-            f"Write gradient.to(device=y.device)"
-        )
+        at = meet(g._device, y._device)
+        if at is None:
+            raise AutogradError(
+                f"{caller}: the gradient is on {g._device.where}; expected {y._device.where}. "
+                f"Write gradient.to(device=y.device)"
+            )
+        g = lift(g, at)
     if g.dtype.is_complex and not y.dtype.is_complex:
         raise DTypeError(f"{caller}: the gradient is {g.dtype.name}; expected {y.dtype.name}")
-    return g if g.dtype == y.dtype else g.astype(y.dtype)
+    return g if g.dtype == y.dtype else FUNCTIONS["astype"].call(g, y.dtype)  # type: ignore[no-any-return]
 
 
 def backward(
@@ -167,13 +187,24 @@ def backward(
                 raise AutogradError(
                     f"backward: inputs has a tensor of shape {t.shape} that does not require a gradient"
                 )
-    if create_graph:
-        with enable_grad():
-            roots = _roots(outputs, given, "backward", True)
-            _accumulate_into(targets, propagate(roots, keep=keep, create_graph=True, wanted=wanted), True)
-    else:
-        roots = _roots(outputs, given, "backward", False)
-        _accumulate_into(targets, propagate(roots, keep=keep, create_graph=False, wanted=wanted), False)
+    deep = _deep(outputs, given)
+    with enable_grad() if create_graph else nullcontext():
+        roots = _roots(outputs, given, "backward", create_graph or deep)
+        found = propagate(roots, keep=keep, create_graph=create_graph, tensors=deep, wanted=wanted)
+        if deep:
+            found = {edge: _landing(g, edge.device, create_graph) for edge, g in found.items()}
+        _accumulate_into(targets, found, create_graph)
+
+
+def _landing(g: Tensor, device: Device, create_graph: bool) -> Any:
+    """A gradient of a pass among tensors of transforms, as a leaf takes it: it has to be of the leaf's own level."""
+    if meet(g._device, device) is not device:
+        raise TransformError(
+            f"backward: a leaf on {device.where} would be left with a gradient of {g._device.where}; write "
+            f"autograd.grad(y, x), and return what it gives from the transformed function"
+        )
+    g = lift(g, device)
+    return g if create_graph else views.raw(g)
 
 
 def _accumulate_into(targets: Sequence[Tensor] | None, found: dict[Any, Any], create_graph: bool) -> None:
@@ -222,6 +253,14 @@ def _own(g: Any, x: Any, device: Device, shared: bool) -> Tensor:
     return leave(as_type(g, x, device) if isinstance(x, Tensor) else g, device)
 
 
+def _free(g: Any, x: Any) -> Tensor:
+    """A gradient of a pass among tensors of transforms, which nobody differentiates at its own level."""
+    if isinstance(x, Tensor) and g.dtype is not x.dtype:
+        g = FUNCTIONS["astype"].call(g, x.dtype)
+    data = views.raw(g)
+    return wrap(data if g._device.depth else g._device.backend.owned(data, True), g._device)
+
+
 def grad(
     outputs: Tensor | Sequence[Tensor],
     inputs: Tensor | graph.GradientEdge | Sequence[Tensor | graph.GradientEdge],
@@ -229,6 +268,7 @@ def grad(
     retain_graph: bool | None = None,
     create_graph: bool = False,
     allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Any, ...]:
     """Compute and return gradients of outputs with respect to inputs; ``grad`` of no tensor changes.
@@ -244,6 +284,9 @@ def grad(
         As for `backward`.
     allow_unused : bool, optional
         Give None for inputs that no output depends on, instead of raising.
+    is_grads_batched : bool
+        Whether each of ``grad_outputs`` is many gradients, along a first dimension more. They go back together, by
+        `polyad.func.vmap`, and the results have that dimension in front.
     materialize_grads : bool
         Give zeros for them.
 
@@ -256,6 +299,8 @@ def grad(
     ------
     AutogradError
         If an input requires no gradient, or no output depends on it.
+    ArgumentError
+        If ``is_grads_batched`` has no ``grad_outputs`` to go with it.
 
     Examples
     --------
@@ -264,7 +309,21 @@ def grad(
     >>> (dy,) = ad.autograd.grad(x**3, x, create_graph=True)
     >>> ad.autograd.grad(dy, x)
     (tensor(12.),)
+    >>> x = ad.tensor([1.0, 2.0], requires_grad=True)
+    >>> ad.autograd.grad(x**3, x, ad.eye(2), is_grads_batched=True)
+    (tensor([[ 3.,  0.],
+            [ 0., 12.]]),)
     """
+    if is_grads_batched:
+        return _grads_of_many(
+            outputs,
+            inputs,
+            grad_outputs,
+            retain_graph=retain_graph,
+            create_graph=create_graph,
+            allow_unused=allow_unused,
+            materialize_grads=materialize_grads,
+        )
     ys, xs = _tensors(outputs, "grad", "outputs"), _inputs(inputs)
     if materialize_grads and allow_unused is False:
         raise AutogradError("grad: materialize_grads=True gives zeros for unused inputs; leave allow_unused out")
@@ -281,15 +340,18 @@ def grad(
                 f"call requires_grad_() on it before computing the outputs"
             )
     keep = create_graph if retain_graph is None else retain_graph
-    with enable_grad() if create_graph else no_grad():
-        roots = _roots(ys, given, "grad", create_graph)
-        found = propagate(roots, keep=keep, create_graph=create_graph, wanted=edges)
+    deep = _deep(ys, given)
+    with enable_grad() if create_graph else nullcontext() if deep else no_grad():
+        roots = _roots(ys, given, "grad", create_graph or deep)
+        found = propagate(roots, keep=keep, create_graph=create_graph, tensors=deep, wanted=edges)
         repeated = len(set(map(id, edges))) < len(edges)
         results: list[Any] = []
         for i, (x, edge) in enumerate(zip(xs, edges, strict=True)):
             g = found.get(edge) if repeated else found.pop(edge, None)
             if g is not None and create_graph:
                 results.append(constant_in(leave(g, edge.device), *constants))
+            elif g is not None and deep:
+                results.append(_free(leave(g, edge.device), x))
             elif g is not None:
                 results.append(_own(g, x, edge.device, sys.getrefcount(g) > ALONE))
             elif not isinstance(x, Tensor):
@@ -297,7 +359,7 @@ def grad(
                     f"grad: inputs[{i}], the edge to {x.node.name()}, was not used in computing the outputs"
                 )
             elif materialize_grads:
-                results.append(x.detach().clone().zero_())
+                results.append(FUNCTIONS["zeros_like"].call(x))
             elif allow_unused:
                 results.append(None)
             else:
@@ -306,3 +368,16 @@ def grad(
                     f"pass allow_unused=True for None in its place, or materialize_grads=True for zeros"
                 )
     return tuple(results)
+
+
+def _grads_of_many(outputs: Any, inputs: Any, grad_outputs: Any, **options: Any) -> tuple[Any, ...]:
+    """Carry many gradients back at once."""
+    given = tuple(grad_outputs) if isinstance(grad_outputs, (list, tuple)) else (grad_outputs,)
+    if all(g is None for g in given):
+        raise ArgumentError(
+            "grad: is_grads_batched=True takes many gradients of each output; pass them as grad_outputs=, with one "
+            "dimension more in front"
+        )
+    from ..func import vmap
+
+    return vmap(lambda gs: grad(outputs, inputs, gs, **options))(given)  # type: ignore[no-any-return]

@@ -11,7 +11,8 @@ from ..errors import AutogradError
 from ..function import FUNCTIONS
 from ..grad_mode import watched, watching
 from ..graph import Node, Output
-from ..tensor import Tensor
+from ..levels import values_of
+from ..tensor import Tensor, wrap
 from .watches import switched
 
 __all__ = ["detect_anomaly", "is_anomaly_enabled", "set_detect_anomaly"]
@@ -122,7 +123,8 @@ class _Check:
             if g is None or edge is None:
                 continue
             device = edge.node.device if type(edge) is Output else edge.device
-            array = views.raw(g) if isinstance(g, Tensor) else g
+            values = values_of(g if isinstance(g, Tensor) else wrap(g, device))
+            device, array = values._device, views.raw(values)
             if device.backend.is_traced(array):
                 continue
             for kind in self.kinds:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from .. import views
 from ..backward_hooks import enter, leave
@@ -12,13 +12,13 @@ from ..errors import AutogradError, DeviceError, OperandError, ShapeError
 from ..function import FUNCTIONS, TENSORS, Function as Record
 from ..grad_mode import enable_grad, no_grad, recording, watched
 from ..graph import Node, Output, guard, new, next_sequence, opened_value
+from ..levels import lift, meet, unrecorded
 from ..rules import sum_to
 from ..tensor import Tensor, wrap
 from .joint import constant_in, form_of, joint_record, zeros
+from .refusals import INTERMEDIATE, LOST, has_no_history, once_differentiable, refuse_attributes, refusing
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class FunctionCtx:
@@ -32,6 +32,8 @@ class FunctionCtx:
 
     needs_input_grad: tuple[bool, ...] = ()
     _to_save: tuple[Any, ...] | None = None
+    _for_forward: tuple[Any, ...] | None = None
+    _varied = False  # whether a direction comes in, so that what was computed in forward is not constant
     _saved: tuple[Any, ...] = ()  # (array, edge of an input, index of an output or None, device) of each tensor
     _guards: tuple[Any, ...] = ()
     _dirty: tuple[Any, ...] = ()
@@ -58,17 +60,34 @@ class FunctionCtx:
         OperandError
             If one is something else.
         """
+        self._to_save = self._checked("save_for_backward", tensors)
+
+    def save_for_forward(self, *tensors: Tensor | None) -> None:
+        """Keep tensors for `jvp`, which finds them in ``saved_tensors``; without it those of `save_for_backward`.
+
+        Parameters
+        ----------
+        *tensors : Tensor or None
+
+        Raises
+        ------
+        OperandError
+            If one is something else.
+        """
+        self._for_forward = self._checked("save_for_forward", tensors)
+
+    def _checked(self, method: str, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
         for i, t in enumerate(tensors):
             if t is not None and not isinstance(t, Tensor):
                 raise OperandError(
-                    f"{self._name}: save_for_backward takes tensors; argument {i} is a {type(t).__name__}. "
+                    f"{self._name}: {method} takes tensors; argument {i} is a {type(t).__name__}. "
                     f"Write ctx.name = value for anything else"
                 )
-        self._to_save = tensors
+        return tensors
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
-        """What `save_for_backward` kept. Where gradients are recorded, inputs and outputs have their history.
+        """What was kept for `backward`, or for `jvp`. Where gradients are recorded, inputs and outputs have a history.
 
         Raises
         ------
@@ -88,13 +107,11 @@ class FunctionCtx:
             return None
         _, edge, index, device, known = kept
         array = self._opened[i]  # type: ignore[index]
-        if create_graph and not known:
-            raise AutogradError(
-                f"{self._name}: saved_tensors[{i}], of shape {tuple(array.shape)}, was computed in forward and is "
-                f"neither an input nor an output, so its derivative is not known and a second derivative would be "
-                f"wrong. Return it from forward as one more output, compute it again in backward, or mark backward "
-                f"with @once_differentiable"
-            )
+        if (create_graph or self._varied) and not known:
+            what = INTERMEDIATE.format(what=f"saved_tensors[{i}]", shape=tuple(array.shape))
+            raise AutogradError(f"{self._name}: {what}")
+        if device.depth and not create_graph:
+            return wrap(array, device)
         return wrap(array, device, _edge(node, index) if index is not None else edge)
 
     def mark_dirty(self, *tensors: Tensor) -> None:
@@ -140,6 +157,11 @@ class Function:
     those that have none. It is called by ``apply``. For functions that run on all backends see `polyad.function`.
 
     Forward is not recorded. Where gradients of gradients are asked for, what ``backward`` does is recorded.
+
+    In forward mode ``jvp(ctx, *tangents)`` gives the tangents of the results. A class without it needs none: its
+    ``backward`` is linear in the gradients, so it is transposed. Under `vmap`, forward and backward run on tensors of
+    one example's shape, whose operations compute all examples together; a static method ``vmap(info, in_dims, *args)``
+    takes forward's place there.
 
     Examples
     --------
@@ -190,8 +212,21 @@ class Function:
 
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Any:
-        """Compute the tangents of the results from those of the arguments, for forward mode."""
-        raise NotImplementedError("a Function that forward mode goes through needs a static method jvp(ctx, ...)")
+        """Compute the tangents of the results from those of the arguments, which are None where there is none.
+
+        Without it forward mode transposes `backward`.
+        """
+        raise NotImplementedError
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> Any:
+        """Compute the results for many examples at once: ``(output, out_dims)``, as in PyTorch.
+
+        ``info`` has ``batch_size`` and ``randomness``. ``in_dims`` says for each argument along which dimension it has
+        the examples, None for what is the same for all. Gradients inside `vmap` need `setup_context`, then. Without
+        this method forward runs on tensors of the shape of one example.
+        """
+        raise NotImplementedError
 
     @classmethod
     def apply(cls, *args: Any) -> Any:
@@ -214,26 +249,35 @@ class Function:
         OperandError
             If forward returns no tensor.
         """
+        if any(isinstance(a, Tensor) and a._device.depth for a in args):
+            from ..transforms.custom import applied
+
+            return applied(cls, args)
         ctx: Any = cls._context()
         edges = tuple(views.node_of(a) if isinstance(a, Tensor) else None for a in args)
         recorded = recording() is not False and any(e is not None for e in edges)
         ctx.needs_input_grad = tuple(e is not None for e in edges)
         counts = [a.version if isinstance(a, Tensor) else 0 for a in args]
-        with no_grad():
-            if cls.setup_context is Function.setup_context:
-                output = cls.forward(ctx, *args)
-            else:
-                output = cls.forward(*args)
-                cls.setup_context(ctx, args, output)
+        output = forwarded(cls, ctx, args)
         outputs = output if isinstance(output, tuple) else (output,)
-        tensors = [t for t in outputs if isinstance(t, Tensor)]
-        if not tensors:
-            raise OperandError(f"{cls.__name__}: forward must return a tensor or a tuple of them; got {output!r:.80}")
         _check_dirty(cls, ctx, args, counts, outputs, recorded)
         if not recorded:
             return output
-        made = _results(cls, ctx, args, edges, outputs)
+        made = results(cls, ctx, args, edges, outputs)
         return tuple(made) if isinstance(output, tuple) else made[0]
+
+
+def forwarded(cls: type[Function], ctx: Any, args: Sequence[Any]) -> Any:
+    """Run the user's forward, and check that it returns tensors."""
+    with no_grad():
+        if cls.setup_context is Function.setup_context:
+            output = cls.forward(ctx, *args)
+        else:
+            output = cls.forward(*args)
+            cls.setup_context(ctx, tuple(args), output)
+    if not any(isinstance(t, Tensor) for t in (output if isinstance(output, tuple) else (output,))):
+        raise OperandError(f"{cls.__name__}: forward must return a tensor or a tuple of them; got {output!r:.80}")
+    return output
 
 
 def _check_dirty(
@@ -253,7 +297,7 @@ def _check_dirty(
             views.check_write(t, cls.__name__)
 
 
-def _results(cls: type[Function], ctx: Any, args: Any, edges: tuple[Any, ...], outputs: Sequence[Any]) -> list[Any]:
+def results(cls: type[Function], ctx: Any, args: Any, edges: tuple[Any, ...], outputs: Sequence[Any]) -> list[Any]:
     """Record the call: give its results with their history."""
     tensors = [t for t in outputs if isinstance(t, Tensor)]
     differentiable = [t.dtype.is_differentiable and id(t) not in ctx._constant for t in tensors]
@@ -336,72 +380,66 @@ def _record(cls: type[Function], outputs: int) -> Record:
     return record
 
 
-def _backward(cls: type[Function], node: Node, g: Any, args: Sequence[Any], create_graph: bool) -> list[Any]:
+def _backward(cls: type[Function], node: Node, g: Any, args: Sequence[Any], tensors: bool, history: bool) -> list[Any]:
     """Run the user's backward, and give the gradients of all arguments as the engine carries them."""
     name = cls.__name__
     ctx: Any = next(a for a in args if a is not None)[0]
     incoming = g if node.function.outputs > 1 else (g,)
-    with enable_grad() if create_graph else no_grad():
+    deeper = [x._device for x in incoming if isinstance(x, Tensor)]
+    with enable_grad() if history else unrecorded(node.device, *deeper):
         grads = tuple(
             leave(x, device) if x is not None else zeros(shape, dtype, device) if ctx._materialize else None
             for x, (shape, dtype, device) in zip(incoming, ctx._results, strict=True)
         )
-        recorded = create_graph and not hasattr(cls.backward, "once_differentiable")
+        recorded = history and not hasattr(cls.backward, "once_differentiable")
+        if recorded or ctx._varied:
+            refuse_attributes(ctx, name)
         if recorded:
-            _refuse_attributes(ctx, name)
             # with a history, so that a result without one was not computed from them in recorded operations
-            grads = tuple(g if g is None else constant_in(g, node.edges, ctx._arguments) for g in grads)
-        needed, ctx.needs_input_grad = ctx.needs_input_grad, tuple(a is not None for a in args)
-        ctx._pass = node, create_graph
-        try:
-            found = cls.backward(ctx, *grads)
-        finally:
-            ctx._pass, ctx._opened, ctx.needs_input_grad = None, None, needed
-        found = list(found) if isinstance(found, (tuple, list)) else [found]
-        while len(found) > len(args) and found[-1] is None:
-            found.pop()
-        if len(found) != len(args):
-            raise AutogradError(
-                f"{name}: backward returned {len(found)} gradients; expected {len(args)}, one for each argument of "
-                f"forward, None for those without"
+            grads = tuple(
+                g if g is None or g._device is not node.device else constant_in(g, node.edges, ctx._arguments)
+                for g in grads
             )
+        ctx._pass = node, history
+        try:
+            found = returned(cls, ctx, grads, [a is not None for a in args])
+        finally:
+            ctx._pass = ctx._opened = None
         if recorded:
-            found = [_refusing(name, x, node, _LOST) if _has_no_history(x) else x for x in found]
-        return [
-            None if a is None else _accepted(name, i, x, form, create_graph)
+            found = [
+                refusing(name, x, node.edges, LOST) if has_no_history(x) and x._device is node.device else x
+                for x in found
+            ]
+        given = [
+            None if a is None else fitted(name, i, x, form, tensors)
             for i, (x, a, form) in enumerate(zip(found, args, ctx._arguments, strict=True))
         ]
+        return [None if x is None else enter(x, x, tensors) for x in given]
 
 
-_LOST: Final = (
-    "backward returned a gradient that was not computed from its arguments in recorded operations, so there is no "
-    "second derivative; compute it with polyad's functions, return None for zero, or mark backward with "
-    "@once_differentiable"
-)
-_ONCE: Final = (
-    "its backward is marked once_differentiable, so there is no second derivative; write backward in polyad's "
-    "operations without the mark to have one"
-)
+def returned(cls: type[Function], ctx: Any, grads: Sequence[Any], needed: Sequence[bool]) -> list[Any]:
+    """Run the user's backward, and give what it returns: one gradient for each argument."""
+    before, ctx.needs_input_grad = ctx.needs_input_grad, tuple(needed)
+    try:
+        found = cls.backward(ctx, *grads)
+    finally:
+        ctx.needs_input_grad = before
+    found = list(found) if isinstance(found, (tuple, list)) else [found]
+    while len(found) > len(needed) and found[-1] is None:
+        found.pop()
+    if len(found) != len(needed):
+        raise AutogradError(
+            f"{cls.__name__}: backward returned {len(found)} gradients; expected {len(needed)}, one for each argument "
+            f"of forward, None for those without"
+        )
+    return found
 
 
-def _has_no_history(x: Any) -> bool:
-    return isinstance(x, Tensor) and x.dtype.is_differentiable and views.node_of(x) is None
-
-
-def _refuse_attributes(ctx: Any, name: str) -> None:
-    for key, value in vars(ctx).items():
-        if key[0] != "_" and isinstance(value, Tensor) and value.dtype.is_differentiable:
-            raise AutogradError(
-                f"{name}: ctx.{key} is a tensor, and gradients are to be recorded: how it depends on the inputs is not "
-                f"known, so a second derivative would be wrong. Keep inputs and outputs by ctx.save_for_backward(...), "
-                f"pass constants as arguments, or mark backward with @once_differentiable"
-            )
-
-
-def _accepted(name: str, i: int, g: Any, form: Any, create_graph: bool) -> Any:
+def fitted(name: str, i: int, g: Any, form: Any, deeper: bool) -> Any:
     """A gradient that the user's backward returned, in the argument's shape and type.
 
-    As in PyTorch, one that an argument's shape broadcasts to is summed, and one of another type is converted.
+    As in PyTorch, one that an argument's shape broadcasts to is summed, and one of another type is converted. Where
+    gradients are Tensors, they may be of a ``deeper`` level than the argument.
     """
     if g is None:
         return None
@@ -409,10 +447,13 @@ def _accepted(name: str, i: int, g: Any, form: Any, create_graph: bool) -> Any:
         raise OperandError(f"{name}: backward returned a {type(g).__name__} as gradient {i}; expected a tensor or None")
     shape, dtype, device = form
     if g._device is not device:
-        raise DeviceError(
-            f"{name}: backward returned gradient {i} on {g._device.where}; expected {device.where}, where the argument "
-            f"is; write g.to(device=x.device)"
-        )
+        at: Any = meet(g._device, device)
+        if at is None or (at is not device and not deeper):
+            raise DeviceError(
+                f"{name}: backward returned gradient {i} on {g._device.where}; expected {device.where}, where the "
+                f"argument is; write g.to(device=x.device)"
+            )
+        g = lift(g, at)
     if g.shape != shape:
         if not _broadcasts(shape, g.shape):
             raise ShapeError(f"{name}: backward returned gradient {i} of shape {g.shape}; expected {shape}")
@@ -422,67 +463,8 @@ def _accepted(name: str, i: int, g: Any, form: Any, create_graph: bool) -> Any:
         if g.dtype.is_complex and not wanted.is_complex:
             g = FUNCTIONS["real"].call(g)
         g = FUNCTIONS["astype"].call(g, wanted)
-    return enter(g, g, create_graph)
+    return g
 
 
 def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
     return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(to), strict=False))
-
-
-def once_differentiable(backward: F) -> F:
-    """Mark a `Function.backward` that must not be differentiated in turn: a decorator, below ``@staticmethod``.
-
-    Its results have a history that raises when a second derivative comes to it.
-
-    Examples
-    --------
-    >>> import polyad as ad
-    >>> class Double(ad.autograd.Function):
-    ...     @staticmethod
-    ...     def forward(ctx, x):
-    ...         return x * 2
-    ...
-    ...     @staticmethod
-    ...     @ad.autograd.function.once_differentiable
-    ...     def backward(ctx, g):
-    ...         return g * 2
-    >>> x = ad.tensor(1.0, requires_grad=True)
-    >>> ad.autograd.grad(Double.apply(x), x)
-    (tensor(2.),)
-    """
-
-    @functools.wraps(backward)
-    def once(ctx: Any, *grads: Any) -> Any:
-        recorded = recording() is not False
-        state, ctx._pass = ctx._pass, (ctx._pass[0], False) if ctx._pass else None
-        try:
-            with no_grad():
-                found = backward(ctx, *grads)
-        finally:
-            ctx._pass = state
-        if not recorded or state is None:
-            return found
-        several = isinstance(found, (tuple, list))
-        refused = tuple(_refusing(ctx._name, g, state[0], _ONCE) for g in (found if several else (found,)))
-        return refused if several else refused[0]
-
-    once.once_differentiable = True  # type: ignore[attr-defined]
-    return once  # type: ignore[return-value]
-
-
-def _refusing(name: str, g: Any, after: Node, why: str) -> Any:
-    """A gradient whose own gradient is refused."""
-    if not isinstance(g, Tensor):
-        return g
-    node: Any = new(Node)
-    node.function, node.device = _refusal(name, why), g._device
-    node.edges, node.args = after.edges, tuple(None if e is None else () for e in after.edges)
-    node.seq, node.hooks, node.guards, node.shapes = next_sequence(), None, (), None
-    return wrap(views.raw(g), g._device, node)
-
-
-def _refusal(name: str, why: str) -> Record:
-    def refuse(*_: Any) -> Any:
-        raise AutogradError(f"{name}: {why}")
-
-    return joint_record(f"{name}_refused", refuse)

@@ -14,7 +14,7 @@ __all__ = ["constant_in", "form_of", "joint_record", "zeros"]
 
 
 def joint_record(name: str, joint: Callable[..., Any], outputs: int = 1) -> Function:
-    """A record of any number of arrays with ``joint(node, g, args, create_graph)`` in place of rules."""
+    """A record of any number of arrays with ``joint(node, g, args, tensors, history)`` in place of rules."""
 
     def definition(*args: Any) -> Any:
         pass
@@ -54,9 +54,9 @@ def constant_in(g: Tensor, edges: Sequence[Any], forms: Sequence[Any]) -> Tensor
     return wrap(views.raw(g), g._device, node)
 
 
-def _no_dependence(node: Node, g: Any, args: Sequence[Any], create_graph: bool) -> list[Any]:
+def _no_dependence(node: Node, g: Any, args: Sequence[Any], tensors: bool, history: bool) -> list[Any]:
     made = [None if a is None else zeros(*a[0]) for a in args]
-    return [z if z is None or create_graph else views.raw(z) for z in made]
+    return [z if z is None or tensors else views.raw(z) for z in made]
 
 
 _CONSTANT: Final = joint_record("constant", _no_dependence)

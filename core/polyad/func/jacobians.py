@@ -14,7 +14,7 @@ from ..tensor import Tensor, wrap
 from ..views import raw
 from .arguments import Chosen, check_callable, check_like, check_tensors, without_history
 from .forward import jvp, pushed
-from .reverse import Run, grad, pulled, vjp
+from .reverse import Run, check_scalar, grad, pulled, vjp
 from .vmap import vmap
 
 __all__ = ["basis", "hessian", "hvp", "jacfwd", "jacrev", "last", "vhp"]
@@ -228,7 +228,9 @@ def _by_all(name: str, func: Callable[..., Any], primals: Any, vectors: Any) -> 
 
 
 def hvp(func: Callable[..., Any], primals: Any, vectors: Any) -> Any:
-    """Multiply the Hessian of a function with a vector, without forming it: reverse mode over forward mode.
+    """Multiply the Hessian of a function with a vector, without forming it: the gradient of the slope along it.
+
+    Reverse mode over forward mode: what is needed for the gradient alone is not computed.
 
     Parameters
     ----------
@@ -259,8 +261,13 @@ def hvp(func: Callable[..., Any], primals: Any, vectors: Any) -> Any:
     tensor([4., 2.])
     """
     xs, vs, single = _by_all("hvp", func, primals, vectors)
-    # the gradient of the slope along the vectors; the other order computes the function's own gradient as well
-    found = grad(lambda *xs: jvp(func, xs, vs)[1], tuple(range(len(xs))))(*xs)
+
+    def slope(*xs: Any) -> Any:
+        y, t = jvp(func, xs, vs)
+        check_scalar("hvp", y)
+        return t
+
+    found = grad(slope, tuple(range(len(xs))))(*xs)
     return found[0] if single else found
 
 

@@ -23,7 +23,7 @@ from ..tensor import Tensor, wrap
 from ..views import node_of, raw
 from .arguments import Chosen, check_callable, check_like, check_tensors, split_aux, variable, without_history
 
-__all__ = ["Run", "grad", "grad_and_value", "pulled", "value_and_grad", "vjp"]
+__all__ = ["Run", "check_scalar", "grad", "grad_and_value", "pulled", "value_and_grad", "vjp"]
 
 
 def pulled(
@@ -121,14 +121,13 @@ class Run:
         return self.out(unflatten(self.structure, self.ys))
 
 
-def _scalar(name: str, run: Run) -> Tensor:
-    """The one number that a function must return whose gradient is taken."""
-    if run.structure.kind is not None:
+def check_scalar(name: str, y: Any) -> None:
+    """Raise unless a function returned one real number, as it must if its gradient is taken."""
+    if not isinstance(y, Tensor):
         raise OperandError(
-            f"{name}: the function returned {run.structure}; expected one tensor of no dimensions. With has_aux=True "
+            f"{name}: the function returned {flatten(y)[1]}; expected one tensor of no dimensions. With has_aux=True "
             f"it may return a pair, (result, anything else)"
         )
-    y: Tensor = run.ys[0]
     if y.shape != ():
         raise ShapeError(
             f"{name}: the function returned a tensor of shape {y.shape}; expected one of no dimensions. Write "
@@ -139,7 +138,6 @@ def _scalar(name: str, run: Run) -> Tensor:
             f"{name}: the function returned a tensor of {y.dtype.name}; expected a real floating-point number. "
             f"Write y.real, abs(y) or y.float()"
         )
-    return y
 
 
 def _gradient(
@@ -148,7 +146,8 @@ def _gradient(
     """Gradient, value and what else the function returned."""
     chosen = Chosen(name, argnums, args)
     run = Run(name, func, chosen, kwargs, has_aux)
-    y = _scalar(name, run)
+    check_scalar(name, unflatten(run.structure, run.ys))
+    y = run.ys[0]
     one = wrap(y._device.one((), raw(y).dtype), y._device)
     gradients = pulled([y], [one], run.xs, history=run.history, keep=run.history)
     return chosen.nested(gradients), run.nested(), run.out(run.aux)

@@ -39,8 +39,13 @@ class Batched(WrappedArray):
         shape = tensor.shape
         self.shape, self.dtype = shape[1:] if batched else shape, tensor.dtype
 
-    def __repr__(self) -> str:
-        return f"{self.tensor!r}, of each of {self.tensor.shape[0]} examples" if self.batched else repr(self.tensor)
+    def beside(self) -> list[str]:
+        """Say the number of examples."""
+        return [f"examples={self.tensor.shape[0]}"] if self.batched else []
+
+    def holding(self, value: Tensor) -> Batched:
+        """Give an array with another tensor of all examples."""
+        return Batched(self.device, value, self.batched)
 
 
 class BatchedBackend(WrappedBackend):
@@ -134,6 +139,12 @@ class BatchLevel(Level):
     def constant(self, tensor: Tensor, device: WrappedDevice) -> Batched:
         """Give an array that is the same for all examples."""
         return Batched(device, tensor, False)
+
+    def custom(self, cls: Any, args: Sequence[Any], needed: Sequence[bool], device: WrappedDevice) -> Any:
+        """Call a function with a derivative of the user's own."""
+        from .custom_batched import batched_call  # which begins where this ends
+
+        return batched_call(cls, args, needed, device)
 
     def examples(self, tensor: Tensor, device: WrappedDevice) -> Batched:
         """Give an array of what has the examples along its first axis."""

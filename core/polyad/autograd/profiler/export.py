@@ -133,7 +133,7 @@ def write_memory_curve(path: Path_, events: Sequence[Event], log: Log) -> None:
     """Draw how the bytes of the arrays that operations made went, for each device, and write the picture."""
     suffix = Path(path).suffix.lower()
     if suffix not in (".png", ".svg", ".pdf"):
-        raise ArgumentError(f"export_memory_curve: the file's name ends in .png, .svg or .pdf; got {str(path)!r:.80}")
+        raise ArgumentError(f"export_memory_curve: the file's name ends in .png, .svg or .pdf; got {str(path)!r}")
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
