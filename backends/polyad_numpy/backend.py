@@ -13,6 +13,7 @@ import numpy as np
 from polyad import dtypes
 from polyad.backend import Backend, Device, Kernel
 from polyad.function import Function
+from polyad.keys import plain_key
 
 from . import cumulative, decompositions, diagonals, elementwise, indexing, products, reduction, solvers, sorting
 from .quiet import quiet, setting
@@ -85,7 +86,7 @@ class NumPyBackend(Backend):
         "reshape": lambda x, shape: x.reshape(shape),
         "permute_dims": lambda x, axes: x.transpose(axes),
         "expand_dims": lambda x, axis: x.reshape(_inserted(x.shape, axis)),
-        "squeeze": lambda x, axis: x.reshape(tuple(n for i, n in enumerate(x.shape) if i not in axis)),
+        "squeeze": lambda x, axis: x.reshape(_left(x.shape, axis)),
         **cumulative.KERNELS,
         **diagonals.KERNELS,
         **elementwise.KERNELS,
@@ -95,6 +96,13 @@ class NumPyBackend(Backend):
         **solvers.KERNELS,
         **sorting.KERNELS,
         **decompositions.KERNELS,
+    }
+    bound = {  # noqa: RUF012 - never written
+        "slice_view": lambda shape, key: operator.itemgetter(plain_key.__wrapped__(key)),
+        "permute_dims": lambda shape, axes: operator.methodcaller("transpose", axes),
+        "reshape": lambda old, shape: operator.methodcaller("reshape", shape),
+        "expand_dims": lambda shape, axis: operator.methodcaller("reshape", _inserted(shape, axis)),
+        "squeeze": lambda shape, axis: operator.methodcaller("reshape", _left(shape, axis)),
     }
     inplace = {  # noqa: RUF012 - never written
         "add": lambda x, y: np.add(x, y, x),
@@ -152,9 +160,7 @@ class NumPyBackend(Backend):
 
     def owned(self, array: Any, shared: bool) -> Any:
         """Copy views and shared arrays."""
-        if shared or array.base is not None or not array.flags.c_contiguous:
-            return np.array(array, order="C")
-        return array
+        return array.copy() if shared or array.base is not None or not array.flags.c_contiguous else array
 
     def contiguous(self, array: Any) -> Any:
         """Copy what is not in row-major order, or cannot be written."""
@@ -193,3 +199,7 @@ class NumPyBackend(Backend):
 def _inserted(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
     rest = iter(shape)
     return tuple(1 if i in axis else next(rest) for i in range(len(shape) + len(axis)))
+
+
+def _left(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(n for i, n in enumerate(shape) if i not in axis)

@@ -14,9 +14,9 @@ NARROW = frozenset([np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)])
 
 
 def _matmul(a: Any, b: Any) -> Any:
-    if a.dtype in NARROW:
+    if a.itemsize == 2 and a.dtype in NARROW:
         return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
-    if a.ndim <= 2 and b.ndim <= 2 and a.ndim and b.ndim:
+    if 0 < a.ndim <= 2 and 0 < b.ndim <= 2:
         return a.dot(b)  # half the overhead of the ufunc
     if a.ndim > 1 and b.ndim > 1 and a.shape[-1] == 1 == b.shape[-2]:
         return a * b  # columns times rows: BLAS would be called for each pair, and has little to do

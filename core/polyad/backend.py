@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from .dtypes import BY_NAME, CATEGORIES, DType, as_dtype
 from .errors import BackendError, DeviceError, DTypeError
 from .function import FUNCTIONS, Function
-from .kernels import Kernel, KernelTable, Namespace, as_it_is, numbers_as_arrays, standard, widened
+from .kernels import Kernel, KernelTable, Namespace, Step, as_it_is, numbers_as_arrays, standard, widened
 
 __all__ = ["Backend", "Device", "HostSource", "Kernel", "Stopwatch"]
 
@@ -43,7 +43,7 @@ class Device:
 
     __slots__ = (
         *("backend", "type", "index", "handle", "kernels", "xp", "plain", "array", "asarray", "add_into"),
-        *("inplace", "watched_source", "pull", "native", "dtypes", "accepted", "weak", "_ones", "__weakref__"),
+        *("inplace", "watched_source", "pull", "views", "native", "dtypes", "accepted", "weak", "_ones", "__weakref__"),
     )
     depth = 0
     """How many transforms in progress are wrapped round it (see `polyad.levels`)."""
@@ -58,6 +58,7 @@ class Device:
         self.asarray = backend.normalize
         self.pull, self.add_into, self.inplace = backend.pull, backend.add_into, backend.inplace
         self.watched_source: Callable[[Any, Device], Any] = as_it_is
+        self.views: dict[Step, tuple[Kernel, Any]] = {}  # see `kernels.bind`
         self.native: Mapping[DType, Any] = backend.dtypes
         self.dtypes: dict[Any, DType] = {native: d for d, native in backend.dtypes.items()}
         # The native types of each category of `Function.takes`
@@ -80,13 +81,13 @@ class Device:
 
     def one(self, shape: tuple[int, ...], dtype: Any) -> Array:
         """Give an array of ones, made once and never written: the gradient of a scalar with respect to itself."""
-        key = shape, dtype
-        found = self._ones.get(key)
-        if found is None:
+        try:
+            return self._ones[shape, dtype]
+        except KeyError:
             found = self.asarray(self.kernels[FUNCTIONS["ones"]](shape=shape, dtype=dtype))
             if not self.backend.is_traced(found):
-                self._ones[key] = found
-        return found
+                self._ones[shape, dtype] = found
+            return found
 
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"
@@ -231,6 +232,9 @@ class Backend:
         ``function name -> kernel``, for functions that the namespace lacks, or has slower or otherwise.
     inplace : dict
         ``function name -> kernel(*arrays, **params)`` that writes its result into the first array.
+    bound : dict
+        ``name of a view function -> bind(shape, **params)``, which gives its kernel for arrays of a shape, with the
+        parameters in it. For libraries in which that is quicker than passing them.
     provided : dict
         ``function name -> kernel`` that op plugins bring for this backend; filled when they load.
     writable : bool
@@ -264,6 +268,7 @@ class Backend:
     xp: Any
     kernels: Mapping[str, Kernel] = {}
     inplace: Mapping[str, Kernel] = {}
+    bound: Mapping[str, Callable[..., Kernel]] = {}
     provided: dict[str, Kernel] = {}  # noqa: RUF012 - replaced when the backend is introduced
 
     @cached_property

@@ -19,6 +19,7 @@ from .errors import OperandError, ShapeError
 from .function import ARRAY, FUNCTIONS, NAMESPACE, OUT, TENSORS, Function
 from .grad_mode import recording
 from .graph import Node, Version, guards_of, new, next_sequence, observed, record
+from .kernels import Step, bind
 from .tensor import Tensor
 from .views import Root, node_of, raw
 
@@ -391,7 +392,7 @@ def _view(made: Function) -> Callable[..., Any]:
     """One array and parameters; the result is an alias."""
     names = tuple(made.params)
     check = check_of(made)
-    remembered = _remembering(check)
+    remembered = _remembering(lambda shape, **params: Step((made, check(shape, **params))))
     reshapes = made.name == "reshape"
     alias = aliasing(made)
 
@@ -404,21 +405,21 @@ def _view(made: Function) -> Callable[..., Any]:
             raise OperandError(no_operand(made, 0, x)) from None
         shape = raw(x).shape
         try:
-            params = remembered(shape, **params)
+            step = remembered(shape, **params)
         except TypeError:
-            params = check(shape, **params)
-        if reshapes and storage is not None and not views.fits(x, params["shape"]):
-            return _copied(made, x, params)  # the elements are not evenly spaced
-        return alias(x, params)
+            step = Step((made, check(shape, **params)))
+        if reshapes and storage is not None and not views.fits(x, step[1]["shape"]):
+            return _copied(made, x, step[1])  # the elements are not evenly spaced
+        return alias(x, step)
 
     return call
 
 
-def aliasing(made: Function) -> Callable[[Any, dict[str, Any]], Any]:
-    """Make what gives a view function's result once its parameters are checked: ``alias(x, params)``."""
+def aliasing(made: Function) -> Callable[[Any, Step], Any]:
+    """Make what gives a view function's result once its parameters are checked: ``alias(x, step)``."""
     spec, has_rules, broadcasts = made.specs[0], made.has_rules, made.broadcasts
 
-    def alias(x: Any, params: dict[str, Any]) -> Any:
+    def alias(x: Any, step: Step) -> Any:
         storage = x._storage
         if storage is None:
             storage = views.share(x)
@@ -426,8 +427,12 @@ def aliasing(made: Function) -> Callable[[Any, dict[str, Any]], Any]:
             data, edge = x._data, x._node
         except AttributeError:
             data, edge = raw(x), node_of(x)
-        device, root, path = x._device, x._root, (x._path, made, params)
-        result = device.kernels[made](data, **params)
+        device, root, path = x._device, x._root, (x._path, step)
+        try:
+            kernel, args = device.views[step]
+        except KeyError:
+            kernel, args = bind(device, step, data)
+        result = kernel(data)
         if type(result) is not device.array:
             result = device.asarray(result)
         out: Any = new(Tensor)
@@ -440,7 +445,7 @@ def aliasing(made: Function) -> Callable[[Any, dict[str, Any]], Any]:
             node.edges, node.seq = (edge,), next_sequence()
             node.hooks, node.guards = None, ()
             node.shapes = (data.shape,) if broadcasts else None
-            node.args = (spec.keep(device, (data,), params, result, 0),)  # type: ignore[union-attr]
+            node.args = args or (spec.keep(device, (data,), step[1], result, 0),)  # type: ignore[union-attr]
             if mode is not True:
                 mode.watch(node, (x,), None)
         elif not has_rules:

@@ -62,6 +62,8 @@ def named(made: Function, names: Sequence[str], args: Sequence[Any], params: dic
             f"got {len(made.inputs) + len(args)} positional arguments"
         )
     given = dict(zip(names, args, strict=False))
+    if not params:
+        return given
     for key in given:
         if key in params:
             raise OperandError(f"{made.name}: {key} was given twice, by position and by name")

@@ -130,12 +130,14 @@ def propagate(
     AutogradError
         If a node was freed by an earlier pass, or a kept value was overwritten. No leaf is changed then.
     """
-    set_before = [(variable, variable.set(value)) for variable, value in plugins.calm]
+    tokens = []
+    for variable, value in plugins.calm:
+        tokens.append(variable.set(value))
     try:
         return _propagate(roots, keep, create_graph, tensors or create_graph, wanted)
     finally:
-        for variable, token in reversed(set_before):
-            variable.reset(token)
+        for token in reversed(tokens):
+            token.var.reset(token)
 
 
 def _propagate(
@@ -155,8 +157,9 @@ def _propagate(
     node: Any = None
     g: Any = None
     following: Node | None = None  # the node to visit next, if it is not in the queue: chains need no queue
+    arrived: Any = None  # its gradient, which is not among the others then
     if len(roots) == 1 and type(roots[0][0]) is Node:
-        following, grads[following] = roots[0][0], roots[0][1]
+        following, arrived = roots[0]
     else:
         for edge, g in roots:
             _arrive(edge, g, grads, queue, hooked)
@@ -164,12 +167,14 @@ def _propagate(
         while queue or following is not None:
             if following is None:
                 node = heappop(queue)[1]
+                g = grads.pop(node)
             elif queue and -queue[0][0] > following.seq:
+                grads[following] = arrived
                 node = heappushpop(queue, (-following.seq, following))[1]
+                g = grads.pop(node)
             else:
-                node = following
-            following = None
-            g = grads.pop(node)
+                node, g = following, arrived
+            following = arrived = None
             if hooked and type(g) is list:
                 for i in range(len(g)):
                     output = hooked.pop((node, i), None)
@@ -229,25 +234,31 @@ def _propagate(
                     arg = args[i]
                     if arg is None:
                         continue
-                    gradient = rules[i](g, *arg)
+                    # the usual cases apart: a call with a tuple of arguments takes twice as long
+                    gradient = rules[i](g, arg[0]) if len(arg) == 1 else rules[i](g, *arg) if arg else rules[i](g)
                     if shapes is not None and gradient.shape != shapes[i]:
                         gradient = sum_to(xp, gradient, shapes[i])
+                if edge is following:
+                    grads[edge], arrived = arrived, None  # no second name for what may be added to in place
+                    arrived = _sum(grads.pop(edge), gradient, edge.device, tensors)
+                    continue
                 if edge in grads:
                     grads[edge] = _sum(grads.pop(edge), gradient, edge.device, tensors)
                     continue
                 kind = type(edge)
-                if kind is Output:
+                if kind is AccumulateGrad:
+                    grads[edge] = gradient
+                elif kind is Output:
                     _arrive(edge, gradient, grads, queue, hooked)
-                    continue
-                grads[edge] = gradient
-                if kind is not AccumulateGrad:
-                    if following is None:
-                        following = edge
-                    elif edge.seq > following.seq:
-                        heappush(queue, (-following.seq, following))
-                        following = edge
-                    else:
-                        heappush(queue, (-edge.seq, edge))
+                elif following is None:
+                    following, arrived = edge, gradient
+                elif edge.seq > following.seq:
+                    grads[following] = arrived
+                    heappush(queue, (-following.seq, following))
+                    following, arrived = edge, gradient
+                else:
+                    grads[edge] = gradient
+                    heappush(queue, (-edge.seq, edge))
     except Exception as error:
         if node is not None and not isinstance(error, AutogradError):
             error.add_note(origin(node, g))
@@ -371,7 +382,8 @@ def accumulate(gradients: dict[Any, Any], create_graph: bool) -> None:
                 continue
             if type(g) is not device.array:
                 g = device.asarray(g)
-            g = as_type(g, leaf, device)
+            if g.dtype is not views.raw(leaf).dtype:
+                g = as_type(g, leaf, device)
             if leaf._grad is not None:
                 with unrecorded(device):
                     leaf._grad.add_(leave(g, device))

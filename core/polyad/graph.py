@@ -24,8 +24,10 @@ next_sequence: Final = itertools.count().__next__
 class Version:
     """How often a piece of memory was written in place, and by what last. Made when a value is first kept."""
 
-    count = 0  # class attributes, so that making one costs nothing but the object
-    by: str | None = None
+    __slots__ = ("count", "by")
+
+    def __init__(self) -> None:
+        self.count, self.by = 0, None
 
 
 class Handle:

@@ -10,10 +10,11 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .dtypes import bfloat16, float16, float32
-from .function import FUNCTIONS, XP, Function
+from .function import FUNCTIONS, NAMESPACE, PARAMETER, SHAPE, XP, Function
 
 if TYPE_CHECKING:
     from .backend import Backend, Device
@@ -23,6 +24,8 @@ __all__ = [
     "KernelTable",
     "KernelWatch",
     "Namespace",
+    "Step",
+    "bind",
     "devices_in_use",
     "lookup",
     "numbers_as_arrays",
@@ -36,6 +39,19 @@ Array = Any
 
 Kernel = Callable[..., Any]
 """A function of raw arrays and keyword parameters, without side effects."""
+
+
+class Step(tuple[Function, dict[str, Any]]):
+    """A view function and its parameters, as they are for operands of one shape.
+
+    It stands for itself alone, so that looking up what belongs to it takes no comparison of parameters. Who makes
+    views often remembers their steps.
+    """
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
 
 
 class KernelTable(dict[Function, Kernel]):
@@ -126,6 +142,29 @@ def as_it_is(source: Any, device: Device) -> Any:
     return source
 
 
+_MOST_VIEWS: Final = 4096
+
+
+def bind(device: Device, step: Step, array: Array) -> tuple[Kernel, Any]:
+    """Give the kernel of a view with its parameters in it, and what its rule gets, if that follows from the shape.
+
+    Both are kept in ``device.views``, until there are too many or kernels are made over.
+    """
+    function, params = step
+    kernel, own = device.kernels[function], device.backend.bound.get(function.name)
+    if own is not None and not _watches:
+        kernel = own(tuple(array.shape), **params)
+    elif params:
+        kernel = partial(kernel, **params)
+    spec, args = function.specs[0], None
+    if spec is not None and all(kind in (SHAPE, PARAMETER, NAMESPACE) for kind, _ in spec.items):
+        args = (spec.keep(device, (array,), params, None, 0),)
+    if len(device.views) >= _MOST_VIEWS:
+        device.views.clear()
+    device.views[step] = kernel, args
+    return kernel, args
+
+
 _watches: list[KernelWatch] = []
 _tables: weakref.WeakValueDictionary[int, KernelTable] = weakref.WeakValueDictionary()
 _switching = threading.RLock()
@@ -162,6 +201,7 @@ def _switch(watches: list[KernelWatch]) -> None:
             device, backend = table.device, table.device.backend
             device.xp.forget()
             device.plain.forget()
+            device.views.clear()
             pull: Any = backend.pull
             inplace, add_into = backend.inplace, backend.add_into
             for watch in watches:

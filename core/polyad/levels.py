@@ -204,7 +204,7 @@ class WrappedDevice(Device):
         self.pull = self.add_into = None
         self.inplace, self.watched_source = backend.inplace, as_it_is
         self.native, self.dtypes, self.accepted, self.weak = backend.types
-        self._ones = {}
+        self._ones, self.views = {}, {}
 
     def _function(self, function: Function) -> Any:
         """Give a function as bodies and rules call it: as a user would, since they leave out what has a default."""

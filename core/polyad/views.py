@@ -21,6 +21,7 @@ from .errors import AutogradError, ShapeError
 from .function import Function
 from .grad_mode import recording
 from .graph import AccumulateGrad, Version, guard, new, record
+from .kernels import Step
 from .keys import ARRAY
 
 __all__ = [
@@ -44,10 +45,8 @@ __all__ = [
     "write",
 ]
 
-Path = tuple["Path", Function, dict[str, Any]] | None
-"""How a view comes from the base: the path of its operand, the last function and its parameters. None for the base."""
-
-Step = tuple[Function, dict[str, Any]]
+Path = tuple["Path", Step] | None
+"""How a view comes from the base: the path of its operand, and the last step. None for the base."""
 
 
 class Layout(NamedTuple):
@@ -109,8 +108,8 @@ def steps(path: Path, origin: Path = None) -> list[Step]:
     """The functions of a path in order, from behind ``origin`` on."""
     found: list[Step] = []
     while path is not origin and path is not None:
-        path, function, params = path
-        found.append((function, params))
+        path, step = path
+        found.append(step)
     found.reverse()
     return found
 

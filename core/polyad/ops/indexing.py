@@ -20,6 +20,7 @@ from ..errors import ArgumentError, DeviceError, DTypeError, IndexOutOfRangeErro
 from ..function import FUNCTIONS, XP, Fails, Sample
 from ..grad_mode import recording
 from ..graph import Node, Version, guard, next_sequence
+from ..kernels import Step
 from ..keys import ARRAY, Key, Slice
 from ..levels import lift, meet, refuse_write, together, values_of
 from ..plugins import plugins
@@ -52,9 +53,24 @@ _BOUNDS: Final = frozenset([int, type(None)])
 
 
 @lru_cache(maxsize=4096, typed=True)
-def _part(n: int, start: int | None, stop: int | None, step: int | None) -> dict[str, Any]:
-    """The parameters of `slice_view` for a slice of the first dimension. Nobody writes to them."""
-    return {"key": (_slice(n, start, stop, step),)}
+def _part(shape: Shape, start: int | None, stop: int | None, step: int | None) -> Step:
+    """The step to a slice of the first dimension."""
+    return _at_key(shape, (_slice(shape[0], start, stop, step),))
+
+
+@lru_cache(maxsize=4096)
+def _row(shape: Shape, index: int) -> Step:
+    """The step to one place of the first dimension."""
+    n = shape[0]
+    if not -n <= index < n:
+        raise IndexError
+    return Step((slice_view.function, {"key": (index % n,)}))
+
+
+@lru_cache(maxsize=4096)
+def _at_key(shape: Shape, key: Key) -> Step:
+    """The step to a key of numbers and slices."""
+    return Step((slice_view.function, {"key": key}))
 
 
 def _plain(data: Any, device: Device, index: Any) -> tuple[Key, Sequence[Tensor]] | None:
@@ -419,25 +435,23 @@ _alias = aliasing(slice_view.function)
 
 def getitem(x: Tensor, index: Any) -> Tensor:
     """``x[index]``: a view for ints, slices, ``...`` and None; a copy for integer arrays and masks."""
-    kind, params = type(index), None
+    kind, step = type(index), None
     try:  # one slice or number, as most indices are
         if kind is slice:
-            params = _part(x._data.shape[0], index.start, index.stop, index.step)
+            step = _part(x._data.shape, index.start, index.stop, index.step)
         elif kind is int:
-            n = x._data.shape[0]
-            if -n <= index < n:
-                params = {"key": (index if index >= 0 else index + n,)}
+            step = _row(x._data.shape, index)
     except (AttributeError, IndexError, TypeError, ValueError):
         pass  # an alias emptied by a write, or what `parse` refuses
-    if params is not None:
-        return _alias(x, params)  # type: ignore[no-any-return]
+    if step is not None:
+        return _alias(x, step)  # type: ignore[no-any-return]
     parsed = _plain(raw(x), x._device, index)
     if parsed is None:
         x, key, arrays = parse("x[...]", *_flattened(x, index))
     else:
         key, arrays = parsed
     if not arrays:
-        return _alias(x, {"key": key})  # type: ignore[no-any-return]
+        return _alias(x, _at_key(raw(x).shape, key))  # type: ignore[no-any-return]
     try:
         return _at(x, arrays, key)
     except IndexError:
@@ -521,7 +535,7 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
         refuse_write(_WRITE, x, parsed._device)
     x = parsed
     if not arrays and views.repeats(x):
-        x, key = _alias(x, {"key": key}), ()  # what is written may show nothing twice
+        x, key = _alias(x, _at_key(raw(x).shape, key)), ()  # what is written may show nothing twice
     views.check_write(x, _WRITE)
     value = _fitted(x, value, result_shape(x.shape, key, arrays))
     values, edge = (raw(value), node_of(value)) if isinstance(value, Tensor) else (value, None)

@@ -12,6 +12,7 @@ from ..calls import aliasing
 from ..dispatch import facade, function
 from ..errors import IndexOutOfRangeError, OperandError, ShapeError
 from ..function import FUNCTIONS, XP, Fails, Function, Sample
+from ..kernels import Step
 from ..keys import Slice
 from ..tensor import Tensor, not_a_tensor
 from ..views import View, fits, raw, viewable
@@ -440,17 +441,26 @@ _turn = aliasing(permute_dims.function)
 
 
 @lru_cache
-def _exchanged(ndim: int, a: int, b: int) -> dict[str, Any]:
-    """The parameters of `permute_dims` that exchange two dimensions. Nobody writes to them."""
-    axes = list(range(ndim))
+def _exchanged(shape: Shape, a: int, b: int) -> Step:
+    """The step that exchanges two dimensions."""
+    axes = list(range(len(shape)))
     axes[a], axes[b] = axes[b], axes[a]
-    return {"axes": tuple(axes)}
+    return Step((permute_dims.function, {"axes": tuple(axes)}))
 
 
 @lru_cache
-def _reversed(ndim: int) -> dict[str, Any]:
-    """The parameters of `permute_dims` that reverse dimensions. Nobody writes to them."""
-    return {"axes": tuple(reversed(range(ndim)))}
+def _reversed(shape: Shape) -> Step:
+    """The step that reverses dimensions."""
+    return Step((permute_dims.function, {"axes": tuple(reversed(range(len(shape))))}))
+
+
+@lru_cache
+def _matrices_turned(shape: Shape) -> Step:
+    """The step that exchanges the last two dimensions."""
+    ndim = len(shape)
+    if ndim < 2:
+        raise ShapeError(f"matrix_transpose: a stack of matrices has at least 2 dimensions; got shape {tuple(shape)}")
+    return _exchanged(shape, ndim - 2, ndim - 1)
 
 
 def permute(x: Tensor, *dims: Any) -> Tensor:
@@ -490,9 +500,9 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     """
     if not isinstance(x, Tensor):
         not_a_tensor("transpose", "x", x)
-    ndim = len(raw(x).shape)
-    a, b = normalize_axis("transpose", dim0, ndim), normalize_axis("transpose", dim1, ndim)
-    return _turn(x, _exchanged(ndim, a, b))  # type: ignore[no-any-return]
+    shape = raw(x).shape
+    a, b = normalize_axis("transpose", dim0, len(shape)), normalize_axis("transpose", dim1, len(shape))
+    return _turn(x, _exchanged(shape, a, b))  # type: ignore[no-any-return]
 
 
 def moveaxis(x: Tensor, source: int | Sequence[int], destination: int | Sequence[int], /) -> Tensor:
@@ -557,7 +567,7 @@ def t(x: Tensor) -> Tensor:
         not_a_tensor("t", "x", x)
     if x.ndim > 2:
         raise ShapeError(f"t: expected at most 2 dimensions; got shape {x.shape}; write x.mT for stacks of matrices")
-    return _turn(x, _reversed(x.ndim))  # type: ignore[no-any-return]
+    return _turn(x, _reversed(raw(x).shape))  # type: ignore[no-any-return]
 
 
 def adjoint(x: Tensor) -> Tensor:
@@ -607,7 +617,7 @@ def reversed_dims(x: Tensor) -> Tensor:
     >>> ad.zeros((2, 3)).T.shape
     (3, 2)
     """
-    return _turn(x, _reversed(len(raw(x).shape)))  # type: ignore[no-any-return]
+    return _turn(x, _reversed(raw(x).shape))  # type: ignore[no-any-return]
 
 
 def matrix_transpose(x: Tensor, /) -> Tensor:
@@ -635,10 +645,7 @@ def matrix_transpose(x: Tensor, /) -> Tensor:
     """
     if not isinstance(x, Tensor):
         not_a_tensor("matrix_transpose", "x", x)
-    ndim = len(raw(x).shape)
-    if ndim < 2:
-        raise ShapeError(f"matrix_transpose: a stack of matrices has at least 2 dimensions; got shape {x.shape}")
-    return _turn(x, _exchanged(ndim, ndim - 2, ndim - 1))  # type: ignore[no-any-return]
+    return _turn(x, _matrices_turned(raw(x).shape))  # type: ignore[no-any-return]
 
 
 def _flipped(shape: Shape, *, axis: Any = None) -> dict[str, Any]:

@@ -56,19 +56,19 @@ def _fit(a: Shape, b: Shape, name: str = "matmul") -> dict[str, Any]:
 
 
 def _matmul_left(g: Any, xp: Any, x2: Any) -> Any:
-    rank = len(x2.shape)
+    rank = x2.ndim
     if rank == 1:
         return g[..., None] * x2
-    if len(g.shape) < rank:
+    if g.ndim < rank:
         return xp.matmul(g[..., None, :], x2.mT)[..., 0, :]
     return xp.matmul(g, x2.mT)
 
 
 def _matmul_right(g: Any, xp: Any, x1: Any) -> Any:
-    rank = len(x1.shape)
+    rank = x1.ndim
     if rank == 1:
-        return g * x1 if not g.shape else x1[:, None] * g[..., None, :]
-    if len(g.shape) < rank:
+        return g * x1 if not g.ndim else x1[:, None] * g[..., None, :]
+    if g.ndim < rank:
         return xp.matmul(x1.mT, g[..., None])[..., 0]
     return xp.matmul(x1.mT, g)
 
