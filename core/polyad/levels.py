@@ -33,6 +33,7 @@ __all__ = [
     "active",
     "chain",
     "entered",
+    "inside",
     "lift",
     "lifted",
     "meet",
@@ -103,7 +104,7 @@ class Level:
     Attributes
     ----------
     ended : bool
-        Whether the transform is over, so that tensors of it can be used no more.
+        Whether the transform is over.
     randomness : str
         What functions that draw random numbers do: ``"same"`` numbers for all that the transform varies,
         ``"different"`` ones, or ``"error"``.
@@ -116,6 +117,11 @@ class Level:
     def __init__(self) -> None:
         self.ended = False
         self._devices: dict[Device, WrappedDevice] = {}
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its tensors can be used no more: here it is in progress again where the context is one of then."""
+        return self.ended and self not in active()
 
     def device(self, inner: Device) -> WrappedDevice:
         """Give the device of this level round another."""
@@ -246,6 +252,10 @@ class WrappedBackend(Backend):
         """Give the tensor of the device below that holds an array's values."""
         raise NotImplementedError
 
+    def inside(self, array: Any) -> tuple[Tensor, ...]:
+        """Give all tensors of the device below that an array holds."""
+        raise NotImplementedError
+
     def converted(self, array: Any, convert: Callable[[Tensor], Tensor], device: WrappedDevice) -> Any:
         """Make an array of a device of the same level from what is inside, converted."""
         raise NotImplementedError
@@ -343,7 +353,7 @@ def meet(a: Device, b: Device) -> Device | None:
     if found is shallow:
         return deep
     for device in (a, b):
-        if isinstance(device, WrappedDevice) and device.level.ended:
+        if isinstance(device, WrappedDevice) and device.level.is_over:
             raise TransformError(stray(device))
     return None
 
@@ -361,7 +371,7 @@ def lift(tensor: Tensor, device: Device) -> Tensor:
     if tensor._device is device:
         return tensor
     assert isinstance(device, WrappedDevice)
-    if device.level.ended:
+    if device.level.is_over:
         raise TransformError(stray(device))
     below = lift(tensor, device.inner)
     out = wrap(device.level.constant(below, device), device)
@@ -387,6 +397,15 @@ def values_of(tensor: Tensor) -> Tensor:
         backend: Any = tensor._device.backend
         tensor = backend.values(raw(tensor))
     return tensor
+
+
+def inside(tensor: Tensor) -> Iterator[Tensor]:
+    """Give the tensors that a tensor's array holds, of all levels down to a library's device."""
+    backend = tensor._device.backend
+    if isinstance(backend, WrappedBackend):
+        for part in backend.inside(raw(tensor)):
+            yield part
+            yield from inside(part)
 
 
 def refuse_write(name: str, x: Tensor, device: Device) -> NoReturn:
