@@ -346,6 +346,24 @@ def test_what_is_the_same_for_all() -> None:
     )
 
 
+def test_a_gradient_that_no_example_changes() -> None:
+    class Fixed(Fn):
+        @staticmethod
+        def forward(ctx: Any, x: Any, w: Any) -> Any:
+            ctx.save_for_backward(x)
+            return x + w
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            assert not ctx.saved_tensors[0].requires_grad  # nobody goes on from here
+            return g, ad.ones(3, dtype=ad.float64)
+
+    x, w = tensor(X), tensor(T[0])
+    assert grad(lambda w: vmap(Fixed.apply, (0, None))(x, w).sum())(w).tolist() == [2, 2, 2]
+    by_w = vmap(grad(lambda x, w: Fixed.apply(x, w).sum(), (0, 1)), (0, None))(x, w)[1]
+    assert by_w.tolist() == [[1, 1, 1]] * 2
+
+
 @pytest.mark.parametrize("materialize", [True, False])
 def test_results_that_are_not_used(materialize: bool) -> None:
     seen: list[bool] = []
