@@ -178,7 +178,7 @@ def test_backends_import_the_backend_interface(path: Path) -> None:
 
 PUBLIC = {
     *("polyad", "polyad.errors", "polyad.hookspecs", "polyad.testing", "polyad.autograd", "polyad.linalg"),
-    *("polyad.batching", "polyad.func", "polyad.utils"),
+    *("polyad.batching", "polyad.func", "polyad.levels", "polyad.utils"),
 }
 
 

@@ -496,3 +496,48 @@ def test_a_module_keeps_its_parameters_when_a_call_fails(backend: Backend) -> No
     assert layer.weight is before
     with pytest.raises(AutogradError):
         func.functional_call(layer, {"weight": ad.ones(1, 2)}, ad.ones(2)).backward(inputs=[ad.ones(1)])
+
+
+# Functions of others ------------------------------------------------------------------------------------------
+
+
+def test_a_kernel_without_a_body_runs_once_for_each_example_and_says_so() -> None:
+    calls: list[int] = []
+
+    def kernel(x: Any) -> Any:
+        calls.append(1)
+        return np.sort(x)[::-1].copy()
+
+    @ad.function(name="test_backwards", x=lambda g: g)
+    def backwards(x: ad.Tensor, /) -> ad.Tensor:
+        """A function whose kernel nobody can look into."""
+
+    x = tensor(np.arange(12.0).reshape(4, 3), backend="numpy")
+    x.device.kernels[backwards.function] = kernel
+    with pytest.warns(UserWarning, match=r"vmap: test_backwards of polyad .* its kernel runs 4 times, once for each"):
+        found = func.vmap(backwards)(x)
+    assert len(calls) == 4
+    assert_close(found, np.sort(x.numpy())[:, ::-1])
+
+
+def test_a_body_is_enough_for_many_examples_and_forward_mode(backend: Backend) -> None:
+    @ad.function(name="test_geometric_mean")
+    def geometric_mean(xp: ad.XP, x: ad.Tensor, /) -> ad.Tensor:
+        """A function of a plugin, on every backend."""
+        return xp.exp(xp.mean(xp.log(x)))  # type: ignore[no-any-return]
+
+    x = tensor(np.arange(1.0, 13.0).reshape(4, 3))
+    expected = np.exp(np.log(x.numpy()).mean(1))
+    assert_close(func.vmap(geometric_mean)(x), expected)
+    assert_close(func.vmap(func.grad(geometric_mean))(x), expected[:, None] / x.numpy() / 3)
+    assert_close(func.jacfwd(geometric_mean)(x[0]), expected[0] / x.numpy()[0] / 3)
+
+
+def test_a_rule_without_a_body_has_forward_mode(backend: Backend) -> None:
+    @ad.function(name="test_mirrored", x=lambda g, xp: xp.flip(g))
+    def mirrored(xp: ad.XP, x: ad.Tensor, /) -> ad.Tensor:
+        """Elements in reverse order; forward mode is its rule transposed."""
+        return xp.flip(x)  # type: ignore[no-any-return]
+
+    x, t = tensor(X), tensor([1.0, 2.0, 3.0])
+    assert_close(func.jvp(mirrored, (x,), (t,))[1], np.array([3.0, 2.0, 1.0]))

@@ -65,8 +65,8 @@ def elementwise(
     made: Function, size: int, arrays: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]
 ) -> Any:
     """Compute each element for itself: the examples are one axis more that broadcasts."""
-    if len(arrays) > 1:
-        arrays = aligned(arrays, batched, [0] * len(arrays))
+    if len(arrays) > 1 and not (len(arrays) == 2 and all(batched) and arrays[0].ndim == arrays[1].ndim):
+        arrays = aligned(arrays, batched, (0,) * len(arrays))
     return made.call(*arrays, **params)
 
 

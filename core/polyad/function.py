@@ -257,8 +257,9 @@ class Function:
     jvp : callable or str or None
         The derivative in forward mode: ``"linear"`` for a function that is linear in the arrays with rules together,
         ``"multilinear"`` for one that is in each; ``"transposed"`` for an elementwise function that is not holomorphic,
-        so that its rules are not factors of complex numbers; or ``jvp(xp, tangents, out, *arrays, **params)``. Without
-        it the rules are factors, if it is elementwise, and otherwise transposed, or the body is differentiated.
+        so that its rules are not factors of complex numbers; ``"body"`` for one whose rules are slower than to
+        differentiate its body; or ``jvp(xp, tangents, out, *arrays, **params)``. Without it the rules are factors, if
+        it is elementwise, and otherwise transposed, or the body is differentiated.
     batching : callable or None
         How it is computed for many examples at once, by `vmap`; see `polyad.batching`. Without it the body is.
     differentiable : bool
@@ -428,7 +429,17 @@ class Call(Protocol[Result]):
 
 
 class Registry(dict[str, Function]):
-    """The functions users reach by name, ``name -> Function``."""
+    """The functions users reach by name, ``name -> Function``.
+
+    Attributes
+    ----------
+    namespaces : set of str
+        What stands before a dot in a name.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.namespaces: set[str] = set()
 
     def add(self, functions: Iterable[Function], provider: str) -> None:
         """Add a provider's functions, all or, if one's name is taken, none.
@@ -448,6 +459,7 @@ class Registry(dict[str, Function]):
         for name, function in new.items():
             function.provider = provider
             self[name] = function
+            self.namespaces.update(name[:i] for i, c in enumerate(name) if c == ".")
 
 
 FUNCTIONS: Final = Registry()
@@ -465,7 +477,7 @@ class TensorNamespace(XP):
         found: Any
         if function is not None:
             found = function.call
-        elif any(f.startswith(full + ".") for f in FUNCTIONS):
+        elif full in FUNCTIONS.namespaces:
             found = TensorNamespace(full + ".")
         elif full in BY_NAME:  # a type: xp.float64
             found = BY_NAME[full]

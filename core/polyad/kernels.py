@@ -188,7 +188,7 @@ class Namespace(XP):
         found: Any
         if function is not None:
             found = self.__find(function)
-        elif any(f.startswith(full + ".") for f in FUNCTIONS):
+        elif full in FUNCTIONS.namespaces:
             found = Namespace(self.__device, self.__find, full + ".")
         else:
             found = lookup(self.__device.backend.xp, full)

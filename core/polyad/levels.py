@@ -109,6 +109,7 @@ def _as_tensor(x: Any) -> Any:
 
 for _name in (
     *("neg", "pos", "abs", "invert", "getitem"),
+    *("bool", "int", "float", "complex", "index"),  # for bodies that look at values: as with tensors
     *("eq", "ne", "lt", "le", "gt", "ge"),
     *(f"{r}{name}" for r in ("", "r") for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")),
     *(f"{r}{name}" for r in ("", "r") for name in ("and", "or", "xor", "lshift", "rshift")),

@@ -13,6 +13,7 @@ from typing import Any, Final
 import polyad as ad
 from polyad.batching import along, in_front
 from polyad.errors import ArgumentError, DTypeError, IndexOutOfRangeError, OperandError, ShapeError
+from polyad.levels import values_of
 
 __all__ = [
     "relu",
@@ -694,6 +695,7 @@ def _in_range(target: ad.Tensor, classes: int, ignore_index: int) -> bool:
     IndexOutOfRangeError
         If one is known to be neither.
     """
+    target = values_of(target)
     backend, array = target.backend, target.array
     if target.device.type != "cpu" or backend.is_traced(array) or not target.numel():
         return False

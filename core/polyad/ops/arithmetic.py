@@ -79,8 +79,20 @@ def _add(x1: Operand, x2: Operand, /) -> Tensor:
     """
 
 
+def _subtract_jvp(xp: Any, tangents: Any, out: Any, x1: Any, x2: Any) -> Any:
+    t1, t2 = tangents
+    return t1 if t2 is None else -t2 if t1 is None else t1 - t2
+
+
 @function(
-    name="subtract", takes="numeric", elementwise=True, standard=True, x1=lambda g: g, x2=lambda g: -g, samples=two()
+    name="subtract",
+    takes="numeric",
+    elementwise=True,
+    standard=True,
+    jvp=_subtract_jvp,
+    x1=lambda g: g,
+    x2=lambda g: -g,
+    samples=two(),
 )
 def _subtract(x1: Operand, x2: Operand, /) -> Tensor:
     """Difference ``x1 - x2``.

@@ -14,6 +14,7 @@ from ..function import TENSORS, XP, Fails, Function, Sample
 from ..rules import count, is_complex, unreduce
 from ..tensor import Tensor, not_a_tensor
 from .arguments import Axis, Shape, normalize_axes, normalize_axis
+from .matrices import conj_of, real_of
 from .solvers import inv, is_double, matrices_of, square_of
 
 __all__ = ["norm"]
@@ -45,8 +46,25 @@ def _vector_checked(
     return {"axis": axes, "keepdims": bool(keepdims), "ord": order}
 
 
+def _products(xp: Any, x: Any, y: Any, axis: Shape, keepdims: bool) -> Any:
+    """Real inner products along axes; along one, or all, by what libraries have for that."""
+    ndim = len(x.shape)
+    if len(axis) not in (1, ndim) or not ndim:
+        found = xp.sum(real_of(xp, conj_of(xp, x) * y), axis=axis, keepdims=True)
+    elif len(axis) == 1:
+        found = xp.expand_dims(real_of(xp, xp.vecdot(x, y, axis=axis[0] - ndim)), axis=axis[0])
+    else:
+        flat = (math.prod(x.shape),)
+        found = real_of(xp, xp.vecdot(xp.reshape(x, shape=flat), xp.reshape(y, shape=flat), axis=-1))
+        found = xp.reshape(found, shape=(1,) * ndim)
+    return found if keepdims else xp.squeeze(found, axis=axis)
+
+
 def _vector_jvp(xp: Any, tangents: Any, out: Any, x: Any, *, axis: Shape, keepdims: bool, ord: Any) -> Any:
     """The sum of each element's part: the rule gives what it weighs, and is linear in the gradient, here 1."""
+    if ord == 2:
+        zero = out == 0
+        return xp.where(zero, 0, _products(xp, x, tangents[0], axis, keepdims) / xp.where(zero, 1, out))
     weights = _vector_rule(xp.ones_like(out), xp, x, out, axis, keepdims, ord)
     return xp.sum(
         xp.real(weights * tangents[0]) if is_complex(x.dtype) else weights * tangents[0], axis=axis, keepdims=keepdims

@@ -10,6 +10,7 @@ from ..batching import along
 from ..dispatch import function
 from ..errors import DTypeError, IndexOutOfRangeError, OperandError, ShapeError
 from ..function import TENSORS, XP, Fails, Function, Sample
+from ..keys import cut
 from ..rules import count, is_complex, unreduce
 from ..tensor import Tensor
 from .arguments import Axis, Shape, normalize_axes, normalize_axis
@@ -99,22 +100,41 @@ def prod_rule(g: Any, xp: Any, x: Any, axis: Shape, keepdims: bool) -> Any:
 
 
 def prod_jvp(xp: Any, tangents: Any, out: Any, x: Any, *, axis: Shape, keepdims: bool) -> Any:
-    return xp.sum(tangents[0] * others_of(xp, x, axis), axis=axis, keepdims=keepdims)
+    """Multiply in pairs, the two halves with each other, until one is left."""
+    (t,) = tangents
+    if not axis or not math.prod(x.shape):
+        return t if not axis else xp.zeros_like(out)
+    if len(axis) == 1:
+        along = axis[0]
+    else:
+        order, shape = _at_end(x.shape, axis)
+        x, t = (xp.reshape(xp.permute_dims(a, axes=order), shape=shape) for a in (x, t))
+        along = len(shape) - 1
+    while (n := x.shape[along]) > 1:
+        half = n // 2
+        (a, b), (s, u) = ([cut(y, along, 0, half), cut(y, along, half, 2 * half)] for y in (x, t))
+        pairs = a * b, s * b + a * u
+        rest = (cut(y, along, 2 * half) for y in (x, t))
+        x, t = (xp.concat([p, r], axis=along) for p, r in zip(pairs, rest, strict=True)) if n % 2 else pairs
+    return xp.reshape(t, shape=out.shape)
+
+
+def _at_end(shape: Shape, axis: Shape) -> tuple[Shape, Shape]:
+    """The order of dimensions in which axes are at the end, and the shape where they are one."""
+    kept = tuple(i for i in range(len(shape)) if i not in axis)
+    return (*kept, *axis), (*(shape[i] for i in kept), count(shape, axis))
 
 
 def others_of(xp: Any, x: Any, axis: Shape) -> Any:
     """For each element the product of those that a product along axes takes together with it."""
-    shape = x.shape
-    if not axis or not math.prod(shape):
+    if not axis or not math.prod(x.shape):
         return xp.ones_like(x)
     if len(axis) == 1:
         return _others(xp, x, axis[0])
-    order = (*(i for i in range(len(shape)) if i not in axis), *axis)
-    lined = tuple(shape[i] for i in order)
-    kept = len(shape) - len(axis)
-    flat = xp.reshape(xp.permute_dims(x, axes=order), shape=(*lined[:kept], count(shape, axis)))
-    others = xp.reshape(_others(xp, flat, kept), shape=lined)
-    return xp.permute_dims(others, axes=tuple(order.index(i) for i in range(len(shape))))
+    order, shape = _at_end(x.shape, axis)
+    turned_x = xp.permute_dims(x, axes=order)
+    others = _others(xp, xp.reshape(turned_x, shape=shape), len(shape) - 1)
+    return xp.permute_dims(xp.reshape(others, shape=turned_x.shape), axes=tuple(map(order.index, range(len(order)))))
 
 
 @function(
@@ -263,21 +283,18 @@ def std(xp: XP, x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, kee
     return xp.sqrt(xp.var(x, axis=axis, correction=correction, keepdims=keepdims))  # type: ignore[no-any-return]
 
 
-def _chosen(xp: Any, x: Any, out: Any, axis: Any, keepdims: Any) -> Any:
-    """Where the extremes are; a NaN is one."""
-    return (x == unreduce(xp, out, x.shape, axis, keepdims)) | (x != x)
-
-
 def _extreme_rule(g: Any, xp: Any, x: Any, out: Any, axis: Any, keepdims: Any) -> Any:
-    here = _chosen(xp, x, out, axis, keepdims)
+    here = (x == unreduce(xp, out, x.shape, axis, keepdims)) | (x != x)  # where there is a NaN, it is what was chosen
     ties = xp.sum(xp.astype(here, g.dtype), axis=axis, keepdims=keepdims)
     return xp.where(here, unreduce(xp, g / ties, x.shape, axis, keepdims), 0)
 
 
 def _extreme_jvp(xp: Any, tangents: Any, out: Any, x: Any, *, axis: Any, keepdims: Any) -> Any:
-    here = _chosen(xp, x, out, axis, keepdims)
+    """The mean over the extremes; NaN where one is."""
+    here = x == unreduce(xp, out, x.shape, axis, keepdims)
     moved = xp.sum(xp.where(here, tangents[0], 0), axis=axis, keepdims=keepdims)
-    return moved / xp.sum(xp.astype(here, x.dtype), axis=axis, keepdims=keepdims)
+    ties = xp.astype(xp.count_nonzero(here, axis=axis, keepdims=keepdims), x.dtype)
+    return xp.where(ties == 0, math.nan, moved / xp.where(ties == 0, 1, ties))
 
 
 def _extreme(name: str, words: str, result: str) -> Any:

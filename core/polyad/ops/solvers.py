@@ -103,8 +103,8 @@ def _others(xp: Any, s: Any) -> Any:
     return xp.where(zeros == xp.astype(zero, s.dtype), total / nonzero, 0)
 
 
-def _adjugate_rule(g: Any, xp: Any, x: Any) -> Any:
-    """The derivative, exact at any rank.
+def _turning(xp: Any, x: Any) -> Any:
+    """What the derivative is made of, exact at any rank: unitary factors, and a linear function between them.
 
     With fixed U and V the adjugate of ``x + E`` is that of ``S + U^H E V``, turned. To first order in F the adjugate of
     ``S + F`` has ``sum_k F_kk P_ik`` on its diagonal and ``-F_ij P_ij`` elsewhere, where P_ij is the product of all
@@ -113,7 +113,6 @@ def _adjugate_rule(g: Any, xp: Any, x: Any) -> Any:
     ndim = len(x.shape)
     u, s, vh = xp.linalg.svd(x, full_matrices=False)
     uh, v, sign = _transposed_conj(xp, u), _transposed_conj(xp, vh), _sign(xp, u, vh)
-    g = (v.mT * sign) @ g @ uh.mT
     zero = s == 0
     nonzero = xp.where(zero, 1, s)
     hidden = xp.astype(zero, s.dtype)
@@ -121,11 +120,24 @@ def _adjugate_rule(g: Any, xp: Any, x: Any) -> Any:
     zeros = xp.sum(hidden, axis=(ndim - 2,), keepdims=True)[..., None]
     both = nonzero[..., :, None] * nonzero[..., None, :]
     rest = xp.where(zeros == hidden[..., :, None] + hidden[..., None, :], total / both, 0)
-    rest = xp.astype(rest - rest * xp.astype(_identity(xp, rest), rest.dtype), g.dtype)
-    diagonal = xp.diagonal(g, offset=0, axis1=ndim - 2, axis2=ndim - 1)
-    on_diagonal = (rest @ diagonal[..., None])[..., 0]
-    turned = xp.diag_embed(on_diagonal, offset=0, dim1=ndim - 2, dim2=ndim - 1) - rest * g
-    return uh.mT @ turned @ v.mT
+    rest = xp.astype(rest - rest * xp.astype(_identity(xp, rest), rest.dtype), x.dtype)
+
+    def turned(f: Any) -> Any:
+        diagonal = xp.diagonal(f, offset=0, axis1=ndim - 2, axis2=ndim - 1)
+        on_diagonal = (rest @ diagonal[..., None])[..., 0]
+        return xp.diag_embed(on_diagonal, offset=0, dim1=ndim - 2, dim2=ndim - 1) - rest * f
+
+    return uh, v, sign, turned
+
+
+def _adjugate_rule(g: Any, xp: Any, x: Any) -> Any:
+    uh, v, sign, turned = _turning(xp, x)
+    return uh.mT @ turned((v.mT * sign) @ g @ uh.mT) @ v.mT
+
+
+def _adjugate_jvp(xp: Any, tangents: Any, out: Any, x: Any) -> Any:
+    uh, v, sign, turned = _turning(xp, x)
+    return (v * sign) @ turned(uh @ tangents[0] @ v) @ uh
 
 
 @function(
@@ -134,6 +146,7 @@ def _adjugate_rule(g: Any, xp: Any, x: Any) -> Any:
     check=_square("linalg.adjugate"),
     batching=stacked(2),
     wide=True,
+    jvp=_adjugate_jvp,
     x=_adjugate_rule,
     samples=_of_square(
         "linalg.adjugate",
@@ -691,6 +704,7 @@ def _matrix_exp_rule(g: Any, xp: Any, x: Any) -> Any:
     wide=True,
     check=_square("linalg.matrix_exp"),
     batching=stacked(2),
+    jvp="body",  # Al-Mohy and Higham (2009), "Computing the Fréchet derivative of the matrix exponential"
     x=_matrix_exp_rule,
     samples=[
         Sample((3, 3)),
@@ -719,7 +733,7 @@ def matrix_exp(xp: XP, x: Tensor, /) -> Tensor:
     if not math.prod(x.shape):
         return xp.clone(x)  # type: ignore[no-any-return]
     ndim = len(x.shape)
-    norms = xp.max(xp.sum(xp.abs(x), axis=(ndim - 2,)), axis=(ndim - 2,))
+    norms = xp.max(xp.sum(xp.abs(xp.detach(x)), axis=(ndim - 2,)), axis=(ndim - 2,))
     finite = xp.isfinite(norms)
     if not bool(xp.all(finite)):
         finite = finite[..., None, None]

@@ -195,12 +195,23 @@ def nanmean(xp: XP, x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) 
     return total / _counted(xp, x, axis, keepdims)  # type: ignore[no-any-return]
 
 
+def _nanvar_jvp(xp: Any, tangents: Any, out: Any, x: Any, *, axis: Any, correction: Any, keepdims: Any) -> Any:
+    here, n = x == x, _counted(xp, x, axis, True)
+    mean_ = xp.sum(xp.where(here, x, 0), axis=axis, keepdims=True) / xp.maximum(n, 1)
+    products = xp.where(here, xp.conj(x - mean_) if is_complex(x.dtype) else x - mean_, 0) * tangents[0]
+    left = n - correction
+    total = xp.sum(xp.real(products) if is_complex(x.dtype) else products, axis=axis, keepdims=True)
+    moved = xp.where(left > 0, 2 * total / xp.where(left > 0, left, 1), _NAN)
+    return moved if keepdims else xp.squeeze(moved, axis=axis)
+
+
 @function(
     takes="floating",
     gives="real",
     wide=True,
     check=reducing("nanvar", correction=0.0),
     batching=along("axis"),
+    jvp=_nanvar_jvp,
     samples=[*along_axes(), Sample((3, 4), axis=0, correction=1), _SOME, _ALL],
 )
 def nanvar(xp: XP, x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:

@@ -131,6 +131,8 @@ def _tangent_of(function: Function) -> TangentRule | None:
     if callable(jvp):
         own = jvp
         return lambda function, tangents, out, primals, params: own(TENSORS, tangents, out, *primals, **params)
+    if jvp == "body":
+        return None
     if jvp is not None:
         return {"linear": _linear, "multilinear": _multilinear, "transposed": _transposed}[jvp]
     if function.has_rules:
