@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, ClassVar, Final, NoReturn
 
 from .backend import Backend, Device
@@ -219,6 +220,9 @@ class WrappedBackend(Backend):
         assert isinstance(device, WrappedDevice)
         if not function.inputs:
             return self.creation(function, device)
+        if function is FUNCTIONS["to_device"]:  # its devices are this level's, and not those of the tensors inside
+            assert function.body is not None
+            return partial(function.body, device.xp)
         return self.kernel(function, device)
 
     def creation(self, function: Function, device: WrappedDevice) -> Kernel:
