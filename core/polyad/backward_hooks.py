@@ -12,6 +12,7 @@ from .errors import OperandError, ShapeError
 from .function import FUNCTIONS
 from .grad_mode import no_grad
 from .graph import AccumulateGrad, Hooks, Output
+from .levels import lift, meet
 from .tensor import Tensor, require_gradient, wrap
 
 __all__ = ["PassHook", "after", "before", "call_hooks", "enter", "leave"]
@@ -70,7 +71,10 @@ def _replaced(hook: Any, changed: Any, seen: Any, g: Any, device: Device) -> Any
     if not isinstance(changed, Tensor):
         raise OperandError(f"a hook must return a tensor or None; {_of(hook)!r} returned a {type(changed).__name__}")
     if seen is not None:
-        require_gradient(f"what the hook {_of(hook)!r} returned", changed, seen.shape, seen.dtype, device)
+        at = seen._device  # inside vmap, that of many gradients at once, and not the tensor's own
+        if meet(changed._device, at) is at:
+            changed = lift(changed, seen._device)
+        require_gradient(f"what the hook {_of(hook)!r} returned", changed, seen.shape, seen.dtype, at)
     return enter(changed, changed, isinstance(g, Tensor))
 
 
