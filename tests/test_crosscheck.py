@@ -596,6 +596,12 @@ def test_mistakes_in_arguments_and_results(faulty: Faulty) -> None:
         crosscheck(lambda x: (x, x.sum().item()), (x,), backends)
     with pytest.raises(OperandError, match=r"returned no tensor, \[\]"):
         crosscheck(lambda x: [], (x,), backends)
+    with pytest.raises(OperandError, match=r"crosscheck: the first argument is the function itself.*got Tensor"):
+        crosscheck(ad.exp(x), (x,), backends)
+    for bad in (-1e-3, float("nan"), "1e-3"):
+        for name in ("rtol", "atol"):
+            with pytest.raises(ArgumentError, match=f"{name} is a number, 0 or more, or None; got"):
+                crosscheck(ad.exp, (x,), backends, **{name: bad})
 
 
 def test_a_function_that_changes_from_run_to_run(faulty: Faulty) -> None:

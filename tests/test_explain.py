@@ -349,6 +349,10 @@ def test_mistakes() -> None:
         explain(ad.exp, (np.ones(2),))
     with pytest.raises(OperandError, match="explain: the function must return tensors"):
         explain(lambda x: 3.0, (x,))
+    with pytest.raises(
+        OperandError, match=r"explain: the first argument is the function itself.*got Tensor .*f, \(x,\)"
+    ):
+        explain(ad.exp(x), (x,))
     with pytest.raises(ArgumentError, match="a backend is given by its name"):
         explain(ad.exp, (x,), 3)  # type: ignore[arg-type]
 

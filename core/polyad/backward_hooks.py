@@ -11,7 +11,7 @@ from .backend import Device
 from .errors import OperandError, ShapeError
 from .function import FUNCTIONS
 from .graph import AccumulateGrad, Hooks, Output
-from .levels import meet, unrecorded
+from .levels import lift, meet, unrecorded
 from .tensor import Tensor, require_gradient, wrap
 
 __all__ = ["PassHook", "after", "before", "call_hooks", "enter", "leave"]
@@ -70,8 +70,10 @@ def _replaced(hook: Any, changed: Any, seen: Any, g: Any, device: Device) -> Any
     if not isinstance(changed, Tensor):
         raise OperandError(f"a hook must return a tensor or None; {_of(hook)!r} returned a {type(changed).__name__}")
     if seen is not None:
-        if isinstance(g, Tensor) and meet(changed._device, seen._device) is not None:
-            device = changed._device  # gradients of many examples may come to a node that was recorded for all
+        meeting = meet(changed._device, seen._device)
+        if meeting is not None and (meeting is seen._device or isinstance(g, Tensor)):
+            # inside vmap: of many gradients at once, though the node may have been recorded for all
+            device, changed = meeting, lift(changed, meeting)
         require_gradient(f"what the hook {_of(hook)!r} returned", changed, seen.shape, seen.dtype, device)
     return enter(changed, changed, isinstance(g, Tensor))
 

@@ -16,7 +16,7 @@ from .errors import DeviceError, DTypeError, OperandError, PolyadError, ShapeErr
 from .function import FUNCTIONS, TENSORS, Function
 from .grad_mode import recording
 from .graph import Output, guard, record
-from .levels import lift, meet
+from .levels import chain, lift, meet
 from .plugins import plugins
 from .tensor import Tensor, wrap
 from .views import node_of, raw
@@ -176,7 +176,7 @@ def operands(made: Function, args: Sequence[Any]) -> tuple[list[Any], Device]:
 
 def _mixed(made: Function, a: Tensor, b: Tensor) -> str:
     if a.backend is not b.backend:
-        move = f"write y.to(backend={a.backend.name!r}) or y.to(device=x.device)"
+        move = f"write y.to(backend={chain(a._device)[1].backend.name!r}) or y.to(device=x.device)"
         kind = "backends"
     else:
         move = "write y.to(device=x.device)"

@@ -37,6 +37,7 @@ __all__ = [
     "check_current",
     "enter",
     "entered",
+    "inside",
     "leave",
     "lift",
     "lifted",
@@ -124,7 +125,7 @@ class Level:
     Attributes
     ----------
     ended : bool
-        Whether the transform is over, so that tensors of it can be used no more.
+        Whether the transform is over.
     randomness : str
         What functions that draw random numbers do: ``"same"`` numbers for all that the transform varies,
         ``"different"`` ones, or ``"error"``.
@@ -143,6 +144,11 @@ class Level:
     def __init__(self) -> None:
         self.ended = False
         self._devices: dict[Device, WrappedDevice] = {}
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its tensors can be used no more: here it is in progress again where the context is one of then."""
+        return self.ended and self not in active()
 
     def device(self, inner: Device) -> WrappedDevice:
         """Give the device of this level round another."""
@@ -171,11 +177,17 @@ class Level:
 
 
 class _Ended(KernelTable):
-    """The kernels of a level that is over: there are none. So what is on in a fast call is not asked for it."""
+    """The kernels of a level that is over: none, unless a context of then runs again, as `checkpoint` has it do.
+
+    So a fast call does not ask whether a level is over.
+    """
 
     __slots__ = ()
 
     def __missing__(self, function: Function) -> Kernel:
+        device: Any = self.device
+        if not device.level.is_over:
+            return device.backend.resolve(function, device)  # type: ignore[no-any-return]
         raise TransformError(f"{function.name}: {stray(self.device)}")
 
 
@@ -296,6 +308,10 @@ class WrappedBackend(Backend):
 
     def values(self, array: Any) -> Tensor:
         """Give the tensor of the device below that holds an array's values."""
+        raise NotImplementedError
+
+    def inside(self, array: Any) -> tuple[Tensor, ...]:
+        """Give all tensors of the device below that an array holds."""
         raise NotImplementedError
 
     def converted(self, array: Any, convert: Callable[[Tensor], Tensor], device: WrappedDevice) -> Any:
@@ -443,7 +459,7 @@ def meet(a: Device, b: Device) -> Device | None:
     if found is shallow:
         return deep
     for device in (a, b):
-        if isinstance(device, WrappedDevice) and device.level.ended:
+        if isinstance(device, WrappedDevice) and device.level.is_over:
             raise TransformError(stray(device))
     return None
 
@@ -461,7 +477,7 @@ def lift(tensor: Tensor, device: Device) -> Tensor:
     if tensor._device is device:
         return tensor
     assert isinstance(device, WrappedDevice)
-    if device.level.ended:
+    if device.level.is_over:
         raise TransformError(stray(device))
     below = lift(tensor, device.inner)
     out = wrap(device.level.constant(below, device), device)
@@ -487,6 +503,15 @@ def values_of(tensor: Tensor) -> Tensor:
         backend: Any = tensor._device.backend
         tensor = backend.values(raw(tensor))
     return tensor
+
+
+def inside(tensor: Tensor) -> Iterator[Tensor]:
+    """Give the tensors that a tensor's array holds, of all levels down to a library's device."""
+    backend = tensor._device.backend
+    if isinstance(backend, WrappedBackend):
+        for part in backend.inside(raw(tensor)):
+            yield part
+            yield from inside(part)
 
 
 def refuse_write(name: str, x: Tensor, device: Device) -> NoReturn:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from . import views
 from .backend import Backend, Device
 from .dtypes import DType
-from .errors import ArgumentError, AutogradError, DeviceError, DTypeError, OperandError, ShapeError
+from .errors import ArgumentError, AutogradError, DeviceError, DTypeError, OperandError, ShapeError, TransformError
 from .graph import AccumulateGrad, Output, guard, new, shown
 from .plugins import plugins
 from .printing import format_tensor
@@ -633,6 +633,11 @@ class Tensor(Methods):
     def __reduce__(self) -> tuple[Any, ...]:
         if not self.is_leaf:
             raise AutogradError("pickle: only leaf tensors can be pickled; write x.detach()")
+        if self._device.depth:
+            raise TransformError(
+                f"pickle: the tensor is of {self._device.where}, and has no meaning outside the function that is "
+                f"transformed; return it from the function, and pickle what the transform gives back"
+            )
         host = self._device.backend.to_host(views.raw(self))
         return _unpickle, (type(self), host, self._device, self.requires_grad)
 

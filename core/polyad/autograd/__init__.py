@@ -70,7 +70,13 @@ def _tensors(value: Any, caller: str, argument: str) -> Sequence[Tensor]:
 
 def _deep(outputs: Sequence[Tensor], gradients: Sequence[Any]) -> bool:
     """Whether a pass is among tensors of transforms: the gradients may be of a deeper level than the graph."""
-    return any(isinstance(t, Tensor) and t._device.depth for t in (*outputs, *gradients))
+    for y in outputs:
+        if y._device.depth:
+            return True
+    for g in gradients:  # noqa: SIM110 - loops, since every pass comes here
+        if isinstance(g, Tensor) and g._device.depth:
+            return True
+    return False
 
 
 def _roots(outputs: Sequence[Tensor], gradients: Sequence[Any], caller: str, tensors: bool) -> list[tuple[Any, Any]]:
@@ -188,9 +194,13 @@ def backward(
                     f"backward: inputs has a tensor of shape {t.shape} that does not require a gradient"
                 )
     deep = _deep(outputs, given)
+    if not create_graph and not deep:
+        roots = _roots(outputs, given, "backward", False)
+        _accumulate_into(targets, propagate(roots, keep=keep, create_graph=False, wanted=wanted), False)
+        return
     with enable_grad() if create_graph else nullcontext():
-        roots = _roots(outputs, given, "backward", create_graph or deep)
-        found = propagate(roots, keep=keep, create_graph=create_graph, tensors=deep, wanted=wanted)
+        roots = _roots(outputs, given, "backward", True)
+        found = propagate(roots, keep=keep, create_graph=create_graph, tensors=True, wanted=wanted)
         if deep:
             found = {edge: _landing(g, edge.device, create_graph) for edge, g in found.items()}
         _accumulate_into(targets, found, create_graph)

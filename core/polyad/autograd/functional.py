@@ -19,6 +19,7 @@ from ..func.vmap import vmap
 from ..function import FUNCTIONS
 from ..tensor import Tensor
 from ..views import node_of
+from .joint import is_constant
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 
@@ -54,17 +55,27 @@ class _Call:
                 f"nested containers"
             )
         check_tensors(name, "what the function returned", self.run.ys)
+        self.strict = strict
         if strict:
-            self._check_dependence()
+            self._check_dependence("output {} of the function", self.run.ys)
 
-    def _check_dependence(self) -> None:
-        for i, y in enumerate(self.run.ys):
-            found = reachable([node_of(y)]) if node_of(y) is not None else set()
+    def gradient(self) -> list[Tensor]:
+        """Give the gradient of the one number that the function returned, recorded."""
+        y = self.scalar()
+        found = pulled([y], [y.new_full(y.shape, 1)], self.run.xs, history=True, keep=True)
+        if self.strict:
+            self._check_dependence("the gradient by input {}", found)
+        return found
+
+    def _check_dependence(self, which: str, ys: Sequence[Tensor]) -> None:
+        for i, y in enumerate(ys):
+            node = node_of(y)
+            found = set() if node is None or is_constant(node) else reachable([node])
             for j, x in enumerate(self.run.xs):
                 if node_of(x) not in found:
                     raise AutogradError(
-                        f"{self.name}: output {i} of the function does not depend on input {j}, which strict=True "
-                        f"refuses; write strict=False for zeros"
+                        f"{self.name}: {which.format(i)} does not depend on input {j}, which strict=True refuses; "
+                        f"write strict=False for zeros"
                     )
 
     def scalar(self) -> Tensor:
@@ -236,9 +247,7 @@ def hessian(
 
     def gradient(*xs: Tensor) -> Any:
         call = _Call("hessian", func, xs, True, strict)
-        y = call.scalar()
-        one = y.new_full(y.shape, 1)
-        found = pulled([y], [one], call.run.xs, history=True, keep=True)
+        found = call.gradient()
         return found[0] if single else tuple(found)
 
     return jacobian(gradient, inputs, create_graph, False, vectorize, outer_jacobian_strategy)
@@ -348,10 +357,10 @@ def _second(
 ) -> tuple[Any, Any]:
     """Output of a function, and its Hessian times a vector: the gradient of ``<gradient, v>``."""
     call = _Call(name, func, inputs, create_graph, strict)
-    run, y = call.run, call.scalar()
+    run = call.run
+    call.scalar()
     vs = call.vectors(v, run.xs, call.single, "the inputs")
-    first = pulled([y], [y.new_full(y.shape, 1)], run.xs, history=True, keep=True)
-    found = pulled(first, vs, run.xs, history=create_graph, keep=True)
+    found = pulled(call.gradient(), vs, run.xs, history=create_graph, keep=True)
     return call.out(), call.nested_in(found)
 
 

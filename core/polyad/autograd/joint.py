@@ -10,7 +10,7 @@ from ..function import FUNCTIONS, Function
 from ..graph import Node, new, next_sequence
 from ..tensor import Tensor, wrap
 
-__all__ = ["constant_in", "form_of", "joint_record", "zeros"]
+__all__ = ["constant_in", "form_of", "is_constant", "joint_record", "zeros"]
 
 
 def joint_record(name: str, joint: Callable[..., Any], outputs: int = 1) -> Function:
@@ -52,6 +52,11 @@ def constant_in(g: Tensor, edges: Sequence[Any], forms: Sequence[Any]) -> Tensor
     node.hooks = node.shapes = None
     node.guards = ()
     return wrap(views.raw(g), g._device, node)
+
+
+def is_constant(node: Any) -> bool:
+    """Whether a tensor's node is one of `constant_in`: nothing led to the tensor."""
+    return type(node) is Node and node.function is _CONSTANT
 
 
 def _no_dependence(node: Node, g: Any, args: Sequence[Any], tensors: bool, history: bool) -> list[Any]:

@@ -18,7 +18,8 @@ from .. import views
 from ..backend import Device
 from ..errors import AutogradError
 from ..grad_mode import watched
-from ..graph import AccumulateGrad, Packed, guard, next_sequence, opened_value
+from ..graph import AccumulateGrad, Packed, Version, guard, next_sequence, opened_value
+from ..levels import active, inside
 from ..ops.generators import Generator, States, watching_draws
 from ..plugins import plugins
 from ..tensor import Tensor, wrap
@@ -60,7 +61,7 @@ class _Argument:
     A tensor that is written later may come to depend on the results, and would then keep itself alive.
     """
 
-    __slots__ = ("path", "kept", "device", "edge", "strides", "version", "count")
+    __slots__ = ("path", "kept", "device", "edge", "strides", "guards")
 
     def __init__(self, path: str, tensor: Tensor) -> None:
         watch: Any = watched()
@@ -71,15 +72,12 @@ class _Argument:
         if watch is not None and (watch.preserves or not is_kept_anyway):
             kept = watch.kept(tensor, "checkpoint")
         self.kept, guarded = kept
-        self.version: Any = None
-        self.count = 0
-        if guarded:
-            self.version, self.count = guard(tensor)
+        self.guards = [guard(t) for t in (tensor, *inside(tensor))] if guarded else []
 
     @property
-    def is_overwritten(self) -> bool:
-        """Whether there was a write since."""
-        return self.version is not None and self.version.count != self.count
+    def write(self) -> tuple[Version, int] | None:
+        """The version that was written to since, and its count before; None if there is none."""
+        return next((kept for kept in self.guards if kept[0].count != kept[1]), None)
 
     def tensor(self) -> Tensor:
         """Give the argument again."""
@@ -115,27 +113,29 @@ class _Arguments:
         made = {id(held): held.tensor() for held in self.tensors.values()}
         return _given(self.args, made), _given(self.kwargs, made)
 
-    def overwritten(self) -> _Argument | None:
-        """An argument that was written in place since."""
-        return next((held for held in self.tensors.values() if held.is_overwritten), None)
+    def overwritten(self) -> tuple[str, Version, int] | None:
+        """An argument that was written in place since: where it stands, its version and the count that was kept."""
+        return next(((held.path, *held.write) for held in self.tensors.values() if held.write), None)
 
     def refuse_writes(self, name: str) -> None:
         """Raise if the call wrote to an argument."""
-        held = self.overwritten()
-        if held is not None:
+        found = self.overwritten()
+        if found is not None:
+            path, version, _ = found
             raise AutogradError(
-                f"checkpoint: {name} wrote to its argument {held.path} in place ({_by(held)}), so it cannot be run "
+                f"checkpoint: {name} wrote to its argument {path} in place ({_by(version)}), so it cannot be run "
                 f"again by backward; write to x.clone() inside the function, or use the out-of-place form"
             )
 
     def refuse_overwritten(self, name: str) -> None:
         """Raise if an argument was written to after the call."""
-        held = self.overwritten()
-        if held is not None:
+        found = self.overwritten()
+        if found is not None:
+            path, version, count = found
             raise AutogradError(
-                f"checkpoint: argument {held.path} of {name} was overwritten by an in-place operation ({_by(held)}) "
-                f"before backward could run {name} again: it is at version {held.version.count}, and version "
-                f"{held.count} was kept. Use the out-of-place form, or x.clone() before the write"
+                f"checkpoint: argument {path} of {name} was overwritten by an in-place operation ({_by(version)}) "
+                f"before backward could run {name} again: it is at version {version.count}, and version "
+                f"{count} was kept. Use the out-of-place form, or x.clone() before the write"
             )
 
 
@@ -144,8 +144,8 @@ def _given(value: Any, made: dict[int, Tensor]) -> Any:
     return made[id(value)] if type(value) is _Argument else _mapped(value, lambda _, part: _given(part, made))
 
 
-def _by(held: _Argument) -> str:
-    return getattr(held.version, "by", None) or "a write"
+def _by(version: Version) -> str:
+    return getattr(version, "by", None) or "a write"
 
 
 def _mapped(value: Any, change: Callable[[Any, Any], Any]) -> Any:
@@ -207,6 +207,9 @@ class _Call:
     ----------
     kept : list of _Kept
         What its nodes kept, in order.
+    depth : int
+        How many transforms were in progress. Those that the function begins are over when it returns, and so are the
+        graphs in them: these keep what they keep, and nothing is to be made again for them.
     complete : bool
         Whether the first run has ended: what it computes may use `autograd.grad` itself.
     states : States
@@ -215,7 +218,7 @@ class _Call:
 
     __slots__ = (
         *("function", "name", "arguments", "options", "context", "kept", "complete", "states", "lock"),
-        "packs",
+        *("packs", "depth"),
     )
 
     def __init__(
@@ -228,6 +231,7 @@ class _Call:
         self.arguments = _Arguments(args, kwargs)
         self.context = copy_context()  # such as the default device
         self.kept: list[_Kept] = []
+        self.depth = len(active())
         self.complete = False
         self.states = States()
         self.lock = threading.RLock()
@@ -281,6 +285,8 @@ class _First:
     def __call__(self, array: Any, device: Device, keeper: str, tensor: Any) -> Any:
         """Note an array."""
         call = self.call
+        if device.depth > call.depth:
+            return array
         kept = _Kept(keeper, array.shape, array.dtype, device, here() if call.options.debug else "", [])
         call.kept.append(kept)
         if self._is_outside(array, tensor):
@@ -338,6 +344,8 @@ class _Second:
         if self.failure is not None:
             raise self.failure
         i, call = self.count, self.call
+        if device.depth > call.depth:
+            return array
         self.count += 1
         if i < len(call.kept):
             if call.options.checks:

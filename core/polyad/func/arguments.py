@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..containers import Structure, flatten, unflatten
-from ..errors import ArgumentError, DTypeError, OperandError, ShapeError
+from ..errors import ArgumentError, DeviceError, DTypeError, OperandError, ShapeError
 from ..function import FUNCTIONS
 from ..graph import guard
-from ..levels import lifted
+from ..levels import chain, lifted
 from ..tensor import Tensor, wrap
 from ..views import node_of, raw
 
@@ -125,8 +125,15 @@ def primals_of(name: str, of: str, primals: Any) -> Sequence[Any]:
 
 def split_aux(name: str, result: Any, has_aux: bool) -> tuple[Any, Any]:
     """Part what is differentiated from what a function returned beside it."""
-    if not has_aux:
-        return result, None
+    aux = None
+    if has_aux:
+        result, aux = _pair(name, result)
+    if result is None:
+        raise OperandError(f"{name}: the function returned None; expected tensors. Is a return missing?")
+    return result, aux
+
+
+def _pair(name: str, result: Any) -> tuple[Any, Any]:
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         raise OperandError(
             f"{name}: with has_aux=True the function returns a pair, (result, anything else); it returned "
@@ -140,8 +147,8 @@ def check_like(name: str, of: str, given: Any, structure: Structure, leaves: Seq
 
     Raises
     ------
-    ArgumentError, ShapeError, DTypeError
-        If containers, shapes or types differ.
+    ArgumentError, ShapeError, DTypeError, DeviceError
+        If containers, shapes, types or devices differ.
     """
     found, nested = flatten(given)
     if len(found) != len(leaves) or not _alike(nested, structure):
@@ -154,6 +161,12 @@ def check_like(name: str, of: str, given: Any, structure: Structure, leaves: Seq
             raise DTypeError(
                 f"{name}: {of} has a tensor of {t.dtype.name}; expected {x.dtype.name}, as {to}; "
                 f"write t.astype(polyad.{x.dtype.name})"
+            )
+        here, there = chain(t._device)[1], chain(x._device)[1]
+        if here is not there:
+            raise DeviceError(
+                f"{name}: {of} has a tensor on {here.where}; expected {there.where}, as {to}; write "
+                f"t.to(device=x.device)"
             )
     return found
 

@@ -161,6 +161,8 @@ def _mapped(
         for x, d in zip(leaves, dims, strict=True):
             inside.append(_in(x, d, level) if isinstance(x, Tensor) else x)
         result = func(*unflatten(structure, inside), **kwargs)
+        if result is None:
+            raise OperandError("vmap: the function returned None; expected tensors. Is a return missing?")
         outs, made = flatten(result)
         wanted = flatten_up_to(
             made, tuple(out_dims) if isinstance(out_dims, list) else out_dims, "vmap: out_dims", "the result"

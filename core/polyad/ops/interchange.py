@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from .. import views
 from ..backend import Device
-from ..errors import ArgumentError, AutogradError, DeviceError, OperandError
+from ..errors import ArgumentError, AutogradError, DeviceError, OperandError, TransformError
 from ..graph import guard
 from ..plugins import default_device, plugins
 from ..tensor import Tensor, wrap
@@ -133,11 +133,14 @@ def dlpack(
     ------
     AutogradError
         If the tensor requires a gradient, which would be lost.
+    TransformError
+        If it is one inside a function that is transformed.
     """
     if self.requires_grad:
         raise AutogradError(
             "__dlpack__: the tensor requires a gradient, which another library would lose; write x.detach()"
         )
+    _check_memory(self)
     guard(self)
     data = views.raw(self)
     wanted = {"stream": stream, "dl_device": dl_device, "copy": copy}
@@ -150,7 +153,16 @@ def dlpack(
     return data.__dlpack__(**given)
 
 
+def _check_memory(x: Tensor) -> None:
+    if x._device.depth:
+        raise TransformError(
+            f"__dlpack__: the tensor is of {x._device.where}, and has no memory of its own; return it from the "
+            f"function that is transformed, and export what the transform gives back"
+        )
+
+
 def dlpack_device(self: Tensor) -> tuple[int, int]:
     """Say on which device the tensor's memory is, in DLPack's numbers."""
+    _check_memory(self)
     kind, index = views.raw(self).__dlpack_device__()
     return kind, index

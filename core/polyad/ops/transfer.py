@@ -120,6 +120,7 @@ def clone(xp: XP, x: Tensor, /) -> Tensor:
 
 @function(
     name="detach",
+    batching=elementwise,
     differentiable=False,
     check=lambda shape: {},
     view=View(lambda xp, base, new: new, lambda shape, strides: (shape, strides)),

@@ -14,7 +14,7 @@ from ..plugins import plugins
 from ..tensor import Tensor, wrap
 from .operations import host_of
 
-__all__ = ["as_arguments", "copied", "device_named", "results_in", "tensors_in"]
+__all__ = ["as_arguments", "check_callable", "copied", "device_named", "results_in", "tensors_in"]
 
 T = TypeVar("T")
 
@@ -36,6 +36,21 @@ def tensors_in(tree: Any, path: str = "args") -> Iterator[tuple[str, Tensor]]:
 
 def _is_module(x: Any) -> bool:
     return all(hasattr(x, name) for name in ("named_parameters", "named_buffers", "to"))
+
+
+def check_callable(caller: str, f: Any) -> None:
+    """Raise if what is to be run is no function.
+
+    Raises
+    ------
+    OperandError
+        With what was passed, and what to write.
+    """
+    if not callable(f):
+        raise OperandError(
+            f"{caller}: the first argument is the function itself, not what it gives; got {type(f).__name__} "
+            f"{f!r:.60}. Write {caller}(f, (x,)), without calling f"
+        )
 
 
 def as_arguments(caller: str, args: Any) -> tuple[Any, ...]:

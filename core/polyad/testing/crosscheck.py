@@ -19,7 +19,7 @@ from ..grad_mode import enable_grad
 from ..ops.generators import generator_of
 from ..plugins import use_backend
 from ..tensor import Tensor
-from .arguments import as_arguments, copied, device_named, results_in, tensors_in
+from .arguments import as_arguments, check_callable, copied, device_named, results_in, tensors_in
 from .closeness import Disagreement, Tolerance, alike, disagreement, scale_of
 from .costs import terms
 from .differences import CrossCheck, Difference
@@ -81,11 +81,12 @@ def crosscheck(
     Raises
     ------
     ArgumentError
-        If there are fewer than two backends, or ``f`` gives another result when it runs again.
+        If there are fewer than two backends, a tolerance is no number from 0, or ``f`` gives another result when it
+        runs again.
     BackendError
         If there is no such backend, or it cannot be used here.
     OperandError
-        If arguments are arrays and no tensors, or ``f`` returns anything else than tensors.
+        If ``f`` is no function, arguments are arrays and no tensors, or ``f`` returns anything else than tensors.
 
     Examples
     --------
@@ -98,6 +99,10 @@ def crosscheck(
     devices = _devices(backends)
     if order not in range(len(ORDERS)):
         raise ArgumentError(f"crosscheck: order is 0, 1 or 2; got {order!r}")
+    for name, bound in (("rtol", rtol), ("atol", atol)):
+        if bound is not None and not (isinstance(bound, (int, float)) and bound >= 0):
+            raise ArgumentError(f"crosscheck: {name} is a number, 0 or more, or None; got {bound!r:.60}")
+    check_callable("crosscheck", f)
     given = as_arguments("crosscheck", args)
     return _Comparison(f, given, devices, order, rtol, atol, float64).run()
 

@@ -18,7 +18,7 @@ from ..ops.generators import generator_of
 from ..plugins import default_device, plugins, use_backend
 from ..tensor import Tensor
 from ..views import node_of
-from .arguments import as_arguments, copied, device_named, results_in, tensors_in
+from .arguments import as_arguments, check_callable, copied, device_named, results_in, tensors_in
 from .costs import bytes_moved, flops
 from .kernel_sources import kernel_source
 from .operations import Form, Operation, Program, form_of, kept_by, traced
@@ -244,7 +244,7 @@ def explain(
     BackendError
         If the backend is unknown or not installed.
     OperandError
-        If arguments are arrays and no tensors, or ``f`` returns anything else than tensors.
+        If ``f`` is no function, arguments are arrays and no tensors, or ``f`` returns anything else than tensors.
 
     Examples
     --------
@@ -257,6 +257,7 @@ def explain(
         if args != ():
             raise ArgumentError("explain: give args or shapes, not both")
         args = tuple(zeros(tuple(shape)) for shape in shapes)
+    check_callable("explain", f)
     given = copied(as_arguments("explain", args))
     tensors = [x for _, x in tensors_in(given)]
     if not any(x.requires_grad for x in tensors):

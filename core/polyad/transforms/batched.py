@@ -76,6 +76,10 @@ class BatchedBackend(WrappedBackend):
         """Give the values of all examples."""
         return array.tensor  # type: ignore[no-any-return]
 
+    def inside(self, array: Any) -> tuple[Tensor, ...]:
+        """Give the values of all examples."""
+        return (array.tensor,)
+
     def converted(self, array: Any, convert: Callable[[Tensor], Tensor], device: WrappedDevice) -> Batched:
         """Convert all examples at once."""
         return Batched(device, convert(array.tensor), array.batched)

@@ -77,6 +77,10 @@ class DualBackend(WrappedBackend):
         """Give the value."""
         return array.primal  # type: ignore[no-any-return]
 
+    def inside(self, array: Any) -> tuple[Tensor, ...]:
+        """Give the value, and the tangent if there is one."""
+        return (array.primal,) if array.tangent is None else (array.primal, array.tangent)
+
     def converted(self, array: Any, convert: Callable[[Tensor], Tensor], device: WrappedDevice) -> Dual:
         """Convert value and tangent."""
         return Dual(device, convert(array.primal), None if array.tangent is None else convert(array.tangent))
