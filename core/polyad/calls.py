@@ -236,7 +236,7 @@ def _binary(made: Function, fallback: Callable[[Any, Any], Any]) -> Callable[...
     return call
 
 
-def _remembering(check: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+def _remembering(check: Callable[..., Any]) -> Callable[..., Any]:
     """Remember what a check made of shapes and parameters. Raises TypeError for what cannot be hashed."""
     return lru_cache(maxsize=512, typed=True)(check)
 
@@ -404,6 +404,7 @@ def _view(made: Function) -> Callable[..., Any]:
         except AttributeError:
             raise OperandError(no_operand(made, 0, x)) from None
         shape = raw(x).shape
+        step: Step
         try:
             step = remembered(shape, **params)
         except TypeError:

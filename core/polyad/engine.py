@@ -156,7 +156,7 @@ def _propagate(
         compute, tracked = watch.computing(_all_gradients), True
     node: Any = None
     g: Any = None
-    following: Node | None = None  # the node to visit next, if it is not in the queue: chains need no queue
+    following: Any = None  # the node to visit next, if it is not in the queue: chains need no queue
     arrived: Any = None  # its gradient, which is not among the others then
     if len(roots) == 1 and type(roots[0][0]) is Node:
         following, arrived = roots[0]

@@ -25,6 +25,8 @@ class Version:
     """How often a piece of memory was written in place, and by what last. Made when a value is first kept."""
 
     __slots__ = ("count", "by")
+    count: int
+    by: str | None
 
     def __init__(self) -> None:
         self.count, self.by = 0, None

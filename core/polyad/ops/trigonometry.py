@@ -204,8 +204,8 @@ def cosh(x: Tensor, /) -> Tensor:
     """
 
 
-# In this order NumPy goes on in the memory of the square
-@function(elementwise=True, takes="floating", standard=True, x=lambda g, out: g - out * out * g, samples=one())
+# The rule is g - g * out**2, in this order so that NumPy goes on in the memory of the product
+@function(elementwise=True, takes="floating", standard=True, x=lambda g, out: -(g * (out * out)) + g, samples=one())
 def tanh(x: Tensor, /) -> Tensor:
     """Hyperbolic tangent.
 
