@@ -139,6 +139,8 @@ def test_explain_takes_cupy_where_it_is_installed(program: Path) -> None:
 ])  # fmt: skip
 @pytest.mark.parametrize("command", ["crosscheck", "explain"])
 def test_mistakes(program: Path, command: str, args: list[str], code: int, message: str) -> None:
+    if command == "crosscheck" and code == 1:
+        pytest.importorskip("jax", reason="it compares with JAX by default")
     result = run(command, *[a.format(stem=program.stem) for a in args])
     assert message.format(stem=program.stem) in error_of(result, code)
 

@@ -612,7 +612,9 @@ def test_a_function_that_changes_from_run_to_run(faulty: Faulty) -> None:
 
 def test_a_function_whose_gradient_fails_is_compared_by_value(faulty: Faulty) -> None:
     with ad.use_backend("numpy"):
-        found = crosscheck(lambda x: ad.linalg.qr(x, mode="complete").Q, (numbers(4, 2),), ["numpy", "jax"])
+        found = crosscheck(
+            lambda x: ad.linalg.qr(x, mode="complete").Q, (numbers(4, 2),), ["numpy", faulty.backend.name]
+        )
     assert found.ok
     assert "gradients were not compared" in found.notes[0]
 

@@ -516,8 +516,8 @@ def test_tensors_of_a_transform_that_is_over() -> None:
 
 def test_arguments_on_different_backends(backend: Backend) -> None:
     other = "jax" if backend.name == "numpy" else "numpy"
-    if other not in ad.plugins.backend_names():
-        pytest.skip("there is no other backend")
+    if other == "jax":
+        pytest.importorskip("jax", reason="there is no other backend")
     y = ad.tensor(X, dtype=ad.float64, backend=other)
     with pytest.raises(DeviceError, match="Tenfold: arguments are of different"):
         vmap(lambda r: Tenfold.apply(r, y))(tensor(X))

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -214,7 +215,7 @@ def test_bad_input(backend: Backend) -> None:
         with pytest.raises(TransformError, match="levels in progress|not the innermost"):
             vmap(lambda x: fwAD.exit_dual_level() or x)(x)
     other = "jax" if backend.name == "numpy" else "numpy"
-    if other in ad.plugins.backend_names():
+    if other == "numpy" or find_spec("jax") is not None:
         with fwAD.dual_level(), pytest.raises(DeviceError, match="make_dual: tangent is on backend .*expected backend"):
             fwAD.make_dual(x, ad.tensor(T, dtype=ad.float64, backend=other))
 

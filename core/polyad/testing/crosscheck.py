@@ -96,9 +96,9 @@ def crosscheck(
     >>> found.ok, found.operations
     (True, 2)
     """
-    devices = _devices(backends)
     if order not in range(len(ORDERS)):
         raise ArgumentError(f"crosscheck: order is 0, 1 or 2; got {order!r}")
+    devices = _devices(backends)
     for name, bound in (("rtol", rtol), ("atol", atol)):
         if bound is not None and not (isinstance(bound, (int, float)) and bound >= 0):
             raise ArgumentError(f"crosscheck: {name} is a number, 0 or more, or None; got {bound!r:.60}")
