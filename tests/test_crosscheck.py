@@ -598,6 +598,8 @@ def test_mistakes_in_arguments_and_results(faulty: Faulty) -> None:
         crosscheck(lambda x: [], (x,), backends)
     with pytest.raises(OperandError, match=r"crosscheck: the first argument is the function itself.*got Tensor"):
         crosscheck(ad.exp(x), (x,), backends)
+    with pytest.raises(OperandError, match=r"crosscheck: <lambda>\(x\) does not take the 2 arguments .*too many"):
+        crosscheck(lambda x: x, (x, x), backends)
     for bad in (-1e-3, float("nan"), "1e-3"):
         for name in ("rtol", "atol"):
             with pytest.raises(ArgumentError, match=f"{name} is a number, 0 or more, or None; got"):

@@ -354,6 +354,8 @@ def test_mistakes() -> None:
         OperandError, match=r"explain: the first argument is the function itself.*got Tensor .*f, \(x,\)"
     ):
         explain(ad.exp(x), (x,))
+    with pytest.raises(OperandError, match=r"explain: <lambda>\(x, y\) does not take the 1 arguments in args: missing"):
+        explain(lambda x, y: x + y, (x,))
     with pytest.raises(ArgumentError, match="a backend is given by its name"):
         explain(ad.exp, (x,), 3)  # type: ignore[arg-type]
 

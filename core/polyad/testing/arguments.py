@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from ..plugins import plugins
 from ..tensor import Tensor, wrap
 from .operations import host_of
 
-__all__ = ["as_arguments", "check_callable", "copied", "device_named", "results_in", "tensors_in"]
+__all__ = ["as_arguments", "check_callable", "check_fit", "copied", "device_named", "results_in", "tensors_in"]
 
 T = TypeVar("T")
 
@@ -51,6 +52,29 @@ def check_callable(caller: str, f: Any) -> None:
             f"{caller}: the first argument is the function itself, not what it gives; got {type(f).__name__} "
             f"{f!r:.60}. Write {caller}(f, (x,)), without calling f"
         )
+
+
+def check_fit(caller: str, f: Any, args: tuple[Any, ...]) -> None:
+    """Raise if a function does not take so many arguments.
+
+    Raises
+    ------
+    OperandError
+        With the function's signature.
+    """
+    if hasattr(f, "function"):  # polyad's own take parameters by position, too, and say themselves what is wrong
+        return
+    try:
+        signature = inspect.signature(f)
+    except (TypeError, ValueError):  # some built-in functions have none
+        return
+    try:
+        signature.bind(*args)
+    except TypeError as error:
+        name = getattr(f, "__name__", type(f).__name__)
+        raise OperandError(
+            f"{caller}: {name}{signature} does not take the {len(args)} arguments in args: {error}"
+        ) from None
 
 
 def as_arguments(caller: str, args: Any) -> tuple[Any, ...]:

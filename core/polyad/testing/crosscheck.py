@@ -19,7 +19,7 @@ from ..grad_mode import enable_grad
 from ..ops.generators import generator_of
 from ..plugins import use_backend
 from ..tensor import Tensor
-from .arguments import as_arguments, check_callable, copied, device_named, results_in, tensors_in
+from .arguments import as_arguments, check_callable, check_fit, copied, device_named, results_in, tensors_in
 from .closeness import Disagreement, Tolerance, alike, disagreement, scale_of
 from .costs import terms
 from .differences import CrossCheck, Difference
@@ -104,6 +104,7 @@ def crosscheck(
             raise ArgumentError(f"crosscheck: {name} is a number, 0 or more, or None; got {bound!r:.60}")
     check_callable("crosscheck", f)
     given = as_arguments("crosscheck", args)
+    check_fit("crosscheck", f, given)
     return _Comparison(f, given, devices, order, rtol, atol, float64).run()
 
 

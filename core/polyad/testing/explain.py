@@ -18,7 +18,7 @@ from ..ops.generators import generator_of
 from ..plugins import default_device, plugins, use_backend
 from ..tensor import Tensor
 from ..views import node_of
-from .arguments import as_arguments, check_callable, copied, device_named, results_in, tensors_in
+from .arguments import as_arguments, check_callable, check_fit, copied, device_named, results_in, tensors_in
 from .costs import bytes_moved, flops
 from .kernel_sources import kernel_source
 from .operations import Form, Operation, Program, form_of, kept_by, traced
@@ -259,6 +259,7 @@ def explain(
         args = tuple(zeros(tuple(shape)) for shape in shapes)
     check_callable("explain", f)
     given = copied(as_arguments("explain", args))
+    check_fit("explain", f, given)
     tensors = [x for _, x in tensors_in(given)]
     if not any(x.requires_grad for x in tensors):
         for x in tensors:
