@@ -173,7 +173,7 @@ class HostSource:
         self._source = source
 
     def _bring(self, array: Any) -> Array:
-        return self._device.backend.from_host(array, self._device, copy=False)
+        return self._device.backend.from_host(self._host.asarray(array), self._device, copy=False)
 
     def _fetch(self, array: Array) -> Any:
         return self._device.backend.to_host(array)

@@ -91,7 +91,10 @@ def _taken_examples(
     if not batched[1]:
         return made.call(x, indices, axis=axis + 1)
     if not batched[0]:
-        return to_front(made.call(x, indices, axis=axis), axis)
+        reshape = FUNCTIONS["reshape"].call  # the standard takes at one dimension of indices
+        found = made.call(x, reshape(indices, (-1,)), axis=axis)
+        found = reshape(found, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
+        return to_front(found, axis)
     key = _key(x.shape[1:], axis)
     return FUNCTIONS["getitem"].batching(FUNCTIONS["getitem"], size, arrays, batched, {"key": key})  # type: ignore[misc]
 
