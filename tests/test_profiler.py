@@ -414,6 +414,8 @@ def test_the_trace_is_well_formed_and_nests(backend: Backend, tmp_path: Path) ->
 # Pictures and tables --------------------------------------------------------------------------------------------
 
 
+# the lowest Matplotlib uses names that the newest pyparsing warns of
+@pytest.mark.filterwarnings("ignore:.*deprecated - use:DeprecationWarning")
 def test_the_curve_is_a_picture(backend: Backend, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     mlp = MLP()
