@@ -66,13 +66,12 @@ class View:
         ``put(xp, base, new, **params)``: ``base`` with the viewed region replaced by ``new``. None where the
         result may show elements more than once.
     layout : callable
-        ``layout(shape, strides, **params)``: shape and strides of the result, and, unless it is 0, by how many
-        elements its first is behind the operand's first.
+        ``layout(operand, **params)``: the result's `Layout`, from the operand's.
     """
 
     __slots__ = ("put", "layout")
 
-    def __init__(self, put: Callable[..., Any] | None, layout: Callable[..., tuple[Any, ...]]) -> None:
+    def __init__(self, put: Callable[..., Any] | None, layout: Callable[..., Layout]) -> None:
         self.put, self.layout = put, layout
 
 
@@ -209,14 +208,13 @@ def row_major(shape: Sequence[int]) -> tuple[int, ...]:
 def layout_of(tensor: Any) -> Layout:
     """Shape, strides and offset of a tensor."""
     storage = tensor._storage
-    data = raw(tensor) if storage is None else storage.data
-    shape, offset = tuple(data.shape), 0
-    strides = row_major(shape) if storage is None or storage.strides is None else storage.strides
-    if storage is not None:
-        for function, params in steps(tensor._path):
-            shape, strides, *more = function.view.layout(shape, strides, **params)
-            offset += sum(more)
-    return Layout(shape, strides, offset)
+    shape = tuple((raw(tensor) if storage is None else storage.data).shape)
+    if storage is None:
+        return Layout(shape, row_major(shape))
+    found = Layout(shape, row_major(shape) if storage.strides is None else storage.strides)
+    for function, params in steps(tensor._path):
+        found = function.view.layout(found, **params)
+    return found
 
 
 def repeats(tensor: Any) -> bool:

@@ -15,7 +15,7 @@ from ..errors import IndexOutOfRangeError, OperandError, ShapeError
 from ..function import XP, Fails, Sample
 from ..keys import Key, Slice, along
 from ..tensor import Tensor
-from ..views import View
+from ..views import Layout, View
 from .arguments import Shape, as_integer, normalize_axis
 from .conversion import value_for
 from .creation import arange, ones
@@ -91,15 +91,16 @@ def _put(xp: Any, base: Any, new: Any, *, offset: int, axis1: int, axis2: int) -
     return _matrices(xp, made, shape, order)
 
 
-def _layout(shape: Shape, strides: Shape, *, offset: int, axis1: int, axis2: int) -> tuple[Shape, Shape, int]:
+def _layout(x: Layout, *, offset: int, axis1: int, axis2: int) -> Layout:
+    shape, strides, start = x
     order = _order(len(shape), axis1, axis2)[:-2]
     rows, columns = shape[axis1] - max(-offset, 0), shape[axis2] - max(offset, 0)
     first = max(-offset, 0) * strides[axis1] + max(offset, 0) * strides[axis2]
     length = max(0, min(rows, columns))
-    return (
+    return Layout(
         (*_permuted(shape, order), length),
         (*_permuted(strides, order), strides[axis1] + strides[axis2]),
-        first if length else 0,
+        start + first if length else start,
     )
 
 

@@ -26,7 +26,7 @@ from ..levels import lift, meet, refuse_write, together, values_of
 from ..plugins import plugins
 from ..rules import sum_to
 from ..tensor import Tensor, wrap
-from ..views import View, node_of, raw
+from ..views import Layout, View, node_of, raw
 from . import brackets
 from .arguments import Shape
 from .conversion import asarray, value_for
@@ -297,10 +297,11 @@ def check_range(name: str, a: Tensor, shape: tuple[int, ...], dim: int) -> None:
 # Reading ----------------------------------------------------------------------------------------------------
 
 
-def _layout(shape: Shape, strides: Shape, *, key: Key) -> tuple[Shape, Shape, int]:
+def _layout(x: Layout, *, key: Key) -> Layout:
+    shape, strides, offset = x
     lengths: list[int] = []
     found: list[int] = []
-    offset = dim = 0
+    dim = 0
     for e in key:
         if e is None:
             lengths.append(1)
@@ -313,7 +314,7 @@ def _layout(shape: Shape, strides: Shape, *, key: Key) -> tuple[Shape, Shape, in
         else:
             offset += e * strides[dim]
         dim += 1
-    return (*lengths, *shape[dim:]), (*found, *strides[dim:]), offset
+    return Layout((*lengths, *shape[dim:]), (*found, *strides[dim:]), offset)
 
 
 @function(

@@ -15,7 +15,7 @@ from ..function import FUNCTIONS, XP, Fails, Function, Sample
 from ..kernels import Step
 from ..keys import Slice
 from ..tensor import Tensor, not_a_tensor
-from ..views import View, fits, raw, viewable
+from ..views import Layout, View, fits, raw, viewable
 from .arguments import Axis, Shape, as_integer, as_shape, normalize_axes, normalize_axis
 
 __all__ = [
@@ -68,10 +68,10 @@ def _to_base_shape(xp: Any, base: Any, new: Any, **params: Any) -> Any:
     return xp.reshape(new, base.shape)
 
 
-def _reshaped_layout(old: Shape, strides: Shape, *, shape: Shape) -> tuple[Shape, Shape]:
-    found = viewable(old, strides, shape)
-    assert found is not None  # the caller has asked: otherwise reshape copies
-    return shape, found
+def _reshaped_layout(x: Layout, *, shape: Shape) -> Layout:
+    strides = viewable(x.shape, x.strides, shape)
+    assert strides is not None  # the caller has asked: otherwise reshape copies
+    return Layout(shape, strides, x.offset)
 
 
 def _reshaped_examples(
@@ -308,10 +308,10 @@ def _expanded(shape: Shape, *, axis: Any) -> dict[str, Any]:
     return {"axis": normalize_axes("expand_dims", tuple(axes), ndim)}
 
 
-def _with_new(shape: Shape, strides: Shape, *, axis: Shape) -> tuple[Shape, Shape]:
-    rest = iter(zip(shape, strides, strict=True))
-    pairs = [(1, 1) if i in axis else next(rest) for i in range(len(shape) + len(axis))]
-    return tuple(n for n, _ in pairs), tuple(s for _, s in pairs)
+def _with_new(x: Layout, *, axis: Shape) -> Layout:
+    rest = iter(zip(x.shape, x.strides, strict=True))
+    pairs = [(1, 1) if i in axis else next(rest) for i in range(len(x.shape) + len(axis))]
+    return Layout(tuple(n for n, _ in pairs), tuple(s for _, s in pairs), x.offset)
 
 
 @function(
@@ -350,13 +350,13 @@ def _squeezed(shape: Shape, *, axis: Any = None) -> dict[str, Any]:
     return {"axis": axes}
 
 
-def _without(shape: Shape, strides: Shape, *, axis: Shape) -> tuple[Shape, Shape]:
-    kept = [i for i in range(len(shape)) if i not in axis]
-    return _permuted_shape(shape, kept), _permuted_shape(strides, kept)
+def _without(x: Layout, *, axis: Shape) -> Layout:
+    return _dimensions(x, axes=[i for i in range(len(x.shape)) if i not in axis])
 
 
-def _permuted_shape(shape: Shape, axes: Sequence[int]) -> Shape:
-    return tuple(shape[i] for i in axes)
+def _dimensions(x: Layout, *, axes: Sequence[int]) -> Layout:
+    """The layout of these dimensions, in this order."""
+    return Layout(tuple(x.shape[i] for i in axes), tuple(x.strides[i] for i in axes), x.offset)
 
 
 @function(
@@ -414,10 +414,7 @@ def _permuted_examples(
     jvp="linear",
     batching=_permuted_examples,
     standard=True,
-    view=View(
-        lambda xp, base, new, *, axes: xp.permute_dims(new, inverse(axes)),
-        lambda shape, strides, *, axes: (_permuted_shape(shape, axes), _permuted_shape(strides, axes)),
-    ),
+    view=View(lambda xp, base, new, *, axes: xp.permute_dims(new, inverse(axes)), _dimensions),
     x=lambda g, xp, axes: xp.permute_dims(g, inverse(axes)),
     samples=[
         Sample((2, 3, 4), axes=(2, 0, 1)),
@@ -848,9 +845,10 @@ def _broadcast_to(x: Shape, *, shape: Any) -> dict[str, Any]:
     return {"shape": wanted}
 
 
-def _broadcast_layout(x: Shape, strides: Shape, /, *, shape: Shape) -> tuple[Shape, Shape]:
-    extra = len(shape) - len(x)
-    return shape, tuple(0 if i < extra or x[i - extra] != n else strides[i - extra] for i, n in enumerate(shape))
+def _broadcast_layout(x: Layout, *, shape: Shape) -> Layout:
+    extra = len(shape) - len(x.shape)
+    strides = tuple(0 if i < extra or x.shape[i - extra] != n else x.strides[i - extra] for i, n in enumerate(shape))
+    return Layout(shape, strides, x.offset)
 
 
 def _broadcast_examples(

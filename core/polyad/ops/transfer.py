@@ -123,7 +123,7 @@ def clone(xp: XP, x: Tensor, /) -> Tensor:
     batching=elementwise,
     differentiable=False,
     check=lambda shape: {},
-    view=View(lambda xp, base, new: new, lambda shape, strides: (shape, strides)),
+    view=View(lambda xp, base, new: new, lambda x: x),
     samples=[Sample((2, 3))],
 )
 def detach(xp: XP, x: Tensor, /) -> Tensor:
