@@ -135,12 +135,6 @@ def test_an_operand_without_a_rule_gets_no_gradient(backend: Backend) -> None:
     assert y.grad is None
 
 
-def test_the_real_part_is_no_view_of_the_complex_tensor(backend: Backend) -> None:
-    x = ad.tensor([1 + 2j])
-    ad.real(x).add_(5)
-    assert x.tolist() == [1 + 2j]
-
-
 @pytest.mark.parametrize(
     ("call", "match"),
     [

@@ -40,9 +40,20 @@ class Step(NamedTuple):
 Draw = random.Random
 Shape = tuple[int, ...]
 
+
+class Leaf(NamedTuple):
+    """What a leaf is: of float64, or of complex128."""
+
+    shape: Shape
+    is_complex: bool
+
+
+PARTS = ("real", "imag", "view_as_real", "view_as_complex")
+
 VIEWS = (
     *("index", "index", "transpose", "reshape", "view", "unsqueeze", "squeeze"),
     *("expand", "diagonal", "unstack", "detach"),
+    *PARTS,
 )
 WRITES = (
     *("add_", "mul_", "copy_", "fill_", "zero_", "tanh_", "sin_", "setitem", "setitem"),
@@ -128,17 +139,23 @@ def shadow(kind: str, x: np.ndarray, a: Any) -> np.ndarray:
         "diagonal": lambda: x.diagonal(a),
         "unstack": lambda: x.take(a[1], a[0]),
         "sum": lambda: x.sum(a),
+        "real": lambda: x.real,
+        "imag": lambda: x.imag,
+        "view_as_real": lambda: np.stack((x.real, x.imag), -1),
+        "view_as_complex": lambda: x[..., 0] + 1j * x[..., 1],
     }
+    if kind in PARTS and np.iscomplexobj(x) != (kind != "view_as_complex"):
+        raise ValueError("there are no such parts")
     return np.asarray(made.get(kind, lambda: x)())
 
 
-def write_program(seed: int) -> tuple[list[Shape], list[Step]]:
-    """A random program: shapes of the leaves, and instructions. Shapes are followed on NumPy arrays."""
+def write_program(seed: int) -> tuple[list[Leaf], list[Step]]:
+    """A random program: the leaves, and instructions. Shapes and types are followed on NumPy arrays."""
     draw = Draw(seed)
-    leaves: list[Shape] = [draw.choice([(6,), (2, 3), (3,), (3, 2)]) for _ in range(2)]
+    leaves = [Leaf(draw.choice([(6,), (2, 3), (3,), (3, 2)]), draw.random() < 0.3) for _ in range(2)]
     # what is done first to each leaf makes it writable
     steps = [Step("number", i, i, 1.0, True) for i in range(len(leaves))]
-    shadows = [np.zeros(s) for s in leaves * 2]
+    shadows = [np.zeros(leaf.shape, complex if leaf.is_complex else float) for leaf in leaves * 2]
     while len(steps) < LENGTH:
         kind = draw.choice(draw.choices([VIEWS, WRITES, VALUES], [4, 4, 3])[0])
         # mostly variables that may be written; now and then a leaf, which may not
@@ -152,12 +169,17 @@ def write_program(seed: int) -> tuple[list[Shape], list[Step]]:
         fitting = [target]
         if kind in OF_TWO:
             fits = (lambda s, t: s == t) if kind == "index_add_" else _broadcasts
-            fitting = [i for i, s in enumerate(shadows) if fits(s.shape, result.shape)]
+            # Of two types only where PyTorch can: it writes one type by index, loses the parts of complex numbers that
+            # are written to real ones, and of a product keeps what came in, polyad what that was converted to
+            one_type = kind not in ("add", "add_", "+=", "copy_")
+            types = {x.dtype} if one_type else {x.dtype, np.dtype(float if kind in WRITES else complex)}
+            fitting = [i for i, s in enumerate(shadows) if fits(s.shape, result.shape) and s.dtype in types]
         if result.shape not in SHAPES or not fitting:
             continue
-        steps.append(Step(kind, target, draw.choice(fitting), argument, draw.random() > 0.08))
+        other = draw.choice(fitting)
+        steps.append(Step(kind, target, other, argument, draw.random() > 0.08))
         if kind not in WRITES:
-            shadows.append(result)
+            shadows.append(result.astype(np.result_type(result, shadows[other])) if kind == "add" else result)
     return leaves, steps
 
 
@@ -188,6 +210,12 @@ def run_step(step: Step, x: Any, other: Any, library: Any) -> Any:
             return x.unbind(a[0])[a[1]]
         case "detach":
             return x.detach()
+        case "real":
+            return x.real
+        case "imag":
+            return x.imag
+        case "view_as_real" | "view_as_complex":
+            return getattr(library.functions, step.kind)(x)
         case "add":
             return x + other
         case "mul":
@@ -245,10 +273,10 @@ class Polyad:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.no_grad, self.where = ad.no_grad, plugins.backend(name).name
+        self.functions, self.no_grad, self.where = ad, ad.no_grad, plugins.backend(name).name
 
     def leaf(self, values: np.ndarray) -> Any:
-        return ad.tensor(values.tolist(), dtype=ad.float64, backend=self.where, requires_grad=True)
+        return ad.tensor(values.tolist(), dtype=values.dtype, backend=self.where, requires_grad=True)
 
     def constant(self, values: Any) -> Any:
         return values if isinstance(values, ad.Tensor) else ad.tensor(values, backend=self.where)
@@ -265,17 +293,18 @@ class Torch:
     errors = (RuntimeError,)
 
     def __init__(self) -> None:
-        self.torch = pytest.importorskip("torch")
+        self.functions = self.torch = pytest.importorskip("torch")
         self.no_grad = self.torch.no_grad
 
     def leaf(self, values: np.ndarray) -> Any:
-        return self.torch.tensor(values, dtype=self.torch.float64, requires_grad=True)
+        return self.torch.tensor(values, requires_grad=True)
 
     def constant(self, values: Any) -> Any:
         return self.torch.tensor(values)
 
     def gradients(self, total: Any, leaves: Sequence[Any]) -> list[Any]:
-        return list(self.torch.autograd.grad(total, leaves, allow_unused=True))
+        found = self.torch.autograd.grad(total, leaves, allow_unused=True)
+        return [None if g is None else g.resolve_conj() for g in found]
 
     def run_step(self, step: Step, x: Any, other: Any, library: Any) -> Any:
         """Carry out one instruction so that what follows may be compared."""
@@ -335,10 +364,14 @@ class Outcome(NamedTuple):
     gradients: list[np.ndarray | None] | str
 
 
-def starts(leaves: list[Shape]) -> list[np.ndarray]:
+def starts(leaves: list[Leaf]) -> list[np.ndarray]:
     """The numbers that leaves begin with."""
     numbers = Draw(0)
-    return [np.array([numbers.uniform(-1, 1) for _ in range(math.prod(s))]).reshape(s) for s in leaves]
+
+    def drawn(leaf: Leaf) -> np.ndarray:
+        return np.array([numbers.uniform(-1, 1) for _ in range(math.prod(leaf.shape))]).reshape(leaf.shape)
+
+    return [drawn(leaf) + 1j * drawn(leaf) if leaf.is_complex else drawn(leaf) for leaf in leaves]
 
 
 def interpret(library: Any, leaves: Sequence[Any], steps: list[Step]) -> tuple[list[Any], list[int], Any]:
@@ -359,7 +392,7 @@ def interpret(library: Any, leaves: Sequence[Any], steps: list[Step]) -> tuple[l
         if step.kind not in WRITES:
             variables.append(result)
     alive = [v for v in variables if v is not None]
-    total = sum(((v * v).sum() * (i + 1) for i, v in enumerate(alive)), 0.0)
+    total = sum(((v * v).sum().real * (i + 1) for i, v in enumerate(alive)), 0.0)
     try:
         found: Any = library.gradients(total, leaves)
     except library.errors:
@@ -371,7 +404,7 @@ def array(x: Any) -> np.ndarray | None:
     return None if x is None else np.array(x.detach().numpy())
 
 
-def run(library: Any, leaves: list[Shape], steps: list[Step]) -> Outcome:
+def run(library: Any, leaves: list[Leaf], steps: list[Step]) -> Outcome:
     """Run a program."""
     variables, raised, found = interpret(library, [library.leaf(v) for v in starts(leaves)], steps)
     gradients = found if isinstance(found, str) else [array(g) for g in found]
@@ -443,7 +476,7 @@ def test_programs_agree_with_numpy(other: Any, first: int) -> None:
         compare(seed, program, run(here, *program), run(other, *program), f"numpy and {other.name}")
 
 
-def run_compiled(library: Polyad, leaves: list[Shape], steps: list[Step]) -> Outcome:
+def run_compiled(library: Polyad, leaves: list[Leaf], steps: list[Step]) -> Outcome:
     """Run a program inside `jax.jit`: what is known while it is traced comes out beside the values."""
     import jax
 

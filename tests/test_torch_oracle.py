@@ -186,6 +186,7 @@ ORACLE: dict[str, Callable[..., Any]] = {
         *("addmm", "addmv", "baddbmm", "addbmm", "diag_embed", "mv", "dot", "bmm", "ger", "cdist"),
         *("logit", "sgn", "erf", "erfc", "erfinv"),
         *("trapezoid", "cumulative_trapezoid", "bucketize", "polar", "complex", "cosine_similarity"),
+        "view_as_real",
         power="pow",
         pow="pow",
         sign="sgn",
@@ -200,6 +201,7 @@ ORACLE: dict[str, Callable[..., Any]] = {
     ),
     "equal": torch.eq,
     "not_equal": torch.ne,
+    "view_as_complex": lambda x: torch.complex(x[..., 0], x[..., 1]),  # its own refuses tensors without elements
     "real": lambda x: torch.real(x) if x.is_complex() else x.clone(),
     "imag": lambda x: torch.imag(x) if x.is_complex() else torch.zeros_like(x),
     "conj": lambda x: torch.conj(x).resolve_conj(),

@@ -72,6 +72,24 @@ def kernels(xp: Any) -> dict[str, Kernel]:
             w.imag[...] = xp.where(xp.isinf(x.real), xp.copysign(xp.zeros_like(x.real), x.imag), w.imag)
         return w
 
+    def make_complex(real: Any, imag: Any) -> Any:
+        shape = np.broadcast_shapes(getattr(real, "shape", ()), getattr(imag, "shape", ()))
+        found = xp.empty(shape, _complex_type(real, imag))
+        found.real, found.imag = real, imag
+        return found
+
+    def view_as_real(x: Any) -> Any:
+        x = xp.asarray(x)  # in the tests it may be one of NumPy's scalars
+        return xp.lib.stride_tricks.as_strided(x.real, (*x.shape, 2), (*x.strides, x.itemsize // 2))
+
+    def view_as_complex(x: Any) -> Any:
+        if not x.size:
+            return xp.empty(x.shape[:-1], _complex_type(x))
+        pairs = x if x.strides[-1] == x.itemsize else xp.ascontiguousarray(x)  # a gradient may have any strides
+        # only what is contiguous can be seen in a type of another size: the first number, and from there on the others
+        first = pairs[(0,) * (x.ndim - 1)].view(_complex_type(x))
+        return xp.lib.stride_tricks.as_strided(first, pairs.shape[:-1], pairs.strides[:-1])
+
     return {
         "remainder": remainder,
         "floor_divide": floor_divide,
@@ -80,8 +98,16 @@ def kernels(xp: Any) -> dict[str, Kernel]:
         "bitwise_right_shift": right_shift,
         "expm1": expm1,
         "tanh": tanh,
-        "imag": lambda x: x.imag.copy() if x.dtype.kind == "c" else xp.zeros_like(x),  # CuPy's is a view
+        "complex": make_complex,
+        "imag": lambda x: x.imag if x.dtype.kind == "c" else xp.zeros_like(x),
+        "view_as_real": view_as_real,
+        "view_as_complex": view_as_complex,
     }
+
+
+def _complex_type(*parts: Any) -> np.dtype[Any]:
+    """The type of complex numbers of such parts, of which some may be Python numbers."""
+    return np.result_type(*(p.dtype for p in parts if hasattr(p, "dtype")), np.complex64)
 
 
 def _kind(a: Any, b: Any) -> str:

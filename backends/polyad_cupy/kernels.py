@@ -36,9 +36,6 @@ def kernels(xp: Any) -> dict[str, Kernel]:
     def where(condition: Any, a: Any, b: Any) -> Any:
         return xp.where(xp.asarray(condition), a, b)  # a condition may be Python's True
 
-    def real(x: Any) -> Any:
-        return (x.real if x.dtype.kind == "c" else x).copy()  # CuPy's is a view, or x itself
-
     def index_of(choose: Any) -> Kernel:
         def kernel(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
             # CuPy gives C's long long: of 64 bits too, but not the dtype object that everything else has
@@ -83,7 +80,7 @@ def kernels(xp: Any) -> dict[str, Kernel]:
         "logical_or": lambda a, b: xp.logical_or(truth(a), truth(b)),
         "logical_xor": lambda a, b: xp.logical_xor(truth(a), truth(b)),
         "where": where,
-        "real": real,
+        "real": lambda x: x.real,
         "clone": lambda x: x.copy("C"),
         "astype": lambda x, dtype: x.astype(dtype),  # the function takes it by position only
         "detach": lambda x: x,

@@ -113,6 +113,11 @@ def _truth(x: Any) -> Any:
     return x != 0 if x.dtype.kind == "c" else x
 
 
+def _complex(real: Any, imag: Any) -> Any:
+    dtype = jnp.result_type(real, imag, jnp.float32)  # half precision has no complex type
+    return jax.lax.complex(*jnp.broadcast_arrays(jnp.asarray(real, dtype), jnp.asarray(imag, dtype)))
+
+
 KERNELS = {
     **complex_functions.KERNELS,
     "floor_divide": _divides(_floor_divide, jnp.floor_divide),
@@ -123,6 +128,7 @@ KERNELS = {
     "heaviside": None,  # of NaN JAX before 0.10 has the number for 0
     "all": lambda x, axis=None, keepdims=False: jnp.all(_truth(x), axis=axis, keepdims=keepdims),
     "any": lambda x, axis=None, keepdims=False: jnp.any(_truth(x), axis=axis, keepdims=keepdims),
+    "complex": _complex,
     "gcd": _gcd,
     "lcm": _lcm,
 }

@@ -65,6 +65,18 @@ def _exp2(x: Any) -> Any:
     return 2.0**x if x.dtype.kind == "c" else np.exp2(x)
 
 
+def _complex(real: Any, imag: Any) -> Any:
+    shape = np.broadcast_shapes(np.shape(real), np.shape(imag))
+    found = np.empty(shape, np.result_type(real, imag, np.complex64))
+    found.real, found.imag = real, imag
+    return found
+
+
+def _view_as_complex(x: Any) -> Any:
+    pairs = x if x.strides[-1] == x.itemsize else np.ascontiguousarray(x)  # a gradient may have any strides
+    return pairs.view(np.result_type(x, np.complex64))[..., 0]
+
+
 KERNELS = {
     "acosh": _acosh,
     "power": _power,
@@ -74,7 +86,10 @@ KERNELS = {
     "floor_divide": _floor_divide,
     "nextafter": _nextafter,
     "tanh": _tanh,
-    "imag": lambda x: x.imag.copy() if x.dtype.kind == "c" else np.zeros_like(x),  # not a view of the complex array
+    "complex": _complex,
+    "imag": lambda x: x.imag if x.dtype.kind == "c" else np.zeros_like(x),  # NumPy's zeros cannot be written
+    "view_as_real": lambda x: x[..., None].view(x.real.dtype),
+    "view_as_complex": _view_as_complex,
 }
 
 QUIET = frozenset(

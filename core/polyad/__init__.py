@@ -68,6 +68,7 @@ from .ops.bits import *
 from .ops.calculus import *
 from .ops.comparison import *
 from .ops.complex_parts import *
+from .ops.complex_parts import complex_
 from .ops.conversion import *
 from .ops.creation import *
 from .ops.cumulative import *
@@ -123,8 +124,8 @@ __version__ = "0.1.0"
 __array_api_version__ = API_VERSION
 __array_namespace_info__ = NamespaceInfo
 
-abs, all, any, max, min, round, sum = abs_, all_, any_, max_, min_, round_, sum_
-del abs_, all_, any_, max_, min_, round_, sum_  # their names where they would hide Python's
+abs, all, any, complex, max, min, round, sum = abs_, all_, any_, complex_, max_, min_, round_, sum_
+del abs_, all_, any_, complex_, max_, min_, round_, sum_  # their names where they would hide Python's
 
 double, half, long, int, float, cfloat, cdouble = float64, float16, int64, int32, float32, complex64, complex128
 pi, e, inf, nan, newaxis = 3.141592653589793, 2.718281828459045, 1e400, 1e400 - 1e400, None

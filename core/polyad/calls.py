@@ -394,6 +394,7 @@ def _view(made: Function) -> Callable[..., Any]:
     check = check_of(made)
     remembered = _remembering(lambda shape, **params: Step((made, check(shape, **params))))
     reshapes = made.name == "reshape"
+    takes, checked = made.takes, made.takes != "any"
     alias = aliasing(made)
 
     def call(x: Any, *args: Any, **params: Any) -> Any:
@@ -403,7 +404,10 @@ def _view(made: Function) -> Callable[..., Any]:
             storage = x._storage
         except AttributeError:
             raise OperandError(no_operand(made, 0, x)) from None
-        shape = raw(x).shape
+        data = raw(x)
+        shape = data.shape
+        if checked and data.dtype not in x._device.accepted[takes]:
+            return careful(made, (x,), params)  # which says so
         step: Step
         try:
             step = remembered(shape, **params)

@@ -247,6 +247,8 @@ CATEGORIES: Final[dict[str, frozenset[DType]]] = {
     "integer": frozenset(d for d in ALL if "integer" in d.kind),
     "integer or bool": frozenset(d for d in ALL if "integer" in d.kind or d is bool),
     "real floating": frozenset(d for d in ALL if d.kind == "real floating"),
+    "float32 or float64": frozenset([float32, float64]),
+    "complex": frozenset(d for d in ALL if d.is_complex),
     "floating": frozenset(d for d in ALL if d.is_differentiable),
     "real": frozenset(d for d in ALL if d is not bool and not d.is_complex),
     "real or bool": frozenset(d for d in ALL if not d.is_complex),

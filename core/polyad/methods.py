@@ -61,6 +61,7 @@ NOT_METHODS: Final = frozenset(
         *("getitem", "slice_view", "setitem", "index_scatter", "copy"),  # what brackets and copy_ do
         *("einsum", "einsum_pair"),  # which take subscripts first
         "where",  # PyTorch's method takes the condition second
+        *("complex", "polar", "view_as_real", "view_as_complex"),  # functions in PyTorch, too
     ]
 )
 """Functions of polyad that are no methods under their names."""
@@ -349,8 +350,8 @@ _bind("T", property(m.reversed_dims, doc=m.reversed_dims.__doc__))
 _bind("mT", property(m.matrix_transpose, doc=m.matrix_transpose.__doc__))
 _bind("mH", property(m.adjoint, doc=m.adjoint.__doc__))
 _bind("H", property(m.hermitian, doc=m.hermitian.__doc__))
-_bind("real", property(complex_parts.real, doc=complex_parts.real.__doc__))
-_bind("imag", property(complex_parts.imag, doc=complex_parts.imag.__doc__))
+_bind("real", property(complex_parts.real, complex_parts.set_real, doc=complex_parts.real.__doc__))
+_bind("imag", property(complex_parts.imag, complex_parts.set_imag, doc=complex_parts.imag.__doc__))
 for _name, _dtype in {
     "float": float32,
     "double": float64,

@@ -23,6 +23,7 @@ from .grad_mode import recording
 from .graph import AccumulateGrad, Version, guard, new, record
 from .kernels import Step
 from .keys import ARRAY
+from .rules import is_complex
 
 __all__ = [
     "Layout",
@@ -447,11 +448,27 @@ def put(xp: Any, path: Sequence[Step], base: Any, value: Any) -> Any:
 
 
 def _put_at(xp: Any, path: Sequence[Step], base: Any, value: Any) -> Any:
-    """The same where the path repeats elements, and then shows some of them once: by their places in ``base``."""
-    flat = xp.reshape(base, (-1,))
-    places = xp.reshape(xp.cumulative_sum(xp.ones_like(flat, dtype=xp.int64), axis=0) - 1, tuple(base.shape))
-    written = xp.reshape(forward(xp, path, places), (-1,))
-    return xp.reshape(xp.setitem(flat, xp.reshape(value, (-1,)), written, key=(ARRAY,)), tuple(base.shape))
+    """The same where the path repeats elements, and then shows some of them once: by their places in ``base``.
+
+    Places are those of real numbers, of which a complex number has two; its own is the complex number of both.
+    """
+    flat = _real_numbers(xp, base)
+    places = _shaped(xp, xp.cumulative_sum(xp.ones_like(flat, dtype=xp.float64), axis=0) - 1, base)
+    written = xp.astype(_real_numbers(xp, forward(xp, path, places)), xp.int64)
+    return _shaped(xp, xp.setitem(flat, _real_numbers(xp, value), written, key=(ARRAY,)), base)
+
+
+def _real_numbers(xp: Any, x: Any) -> Any:
+    """The elements in a row; of complex ones, the parts."""
+    return xp.reshape(xp.view_as_real(x) if is_complex(x.dtype) else x, (-1,))
+
+
+def _shaped(xp: Any, numbers: Any, like: Any) -> Any:
+    """The array that has these elements, or parts of elements, in the shape of ``like``."""
+    shape = tuple(like.shape)
+    if is_complex(like.dtype):
+        return xp.view_as_complex(xp.reshape(numbers, (*shape, 2)))
+    return xp.reshape(numbers, shape)
 
 
 def _define_copy_slices(xp: Any, base: Any, value: Any, /, *, path: Sequence[Step]) -> Any:
@@ -459,12 +476,23 @@ def _define_copy_slices(xp: Any, base: Any, value: Any, /, *, path: Sequence[Ste
     return put(xp, path, base, value)
 
 
+def _base_rule(g: Any, xp: Any, path: Sequence[Step]) -> Any:
+    g = _as_shown(xp, path, g)
+    return _as_shown(xp, path, put(xp, path, g, xp.zeros_like(forward(xp, path, g))))
+
+
+def _value_rule(g: Any, xp: Any, path: Sequence[Step]) -> Any:
+    return _as_shown(xp, path, forward(xp, path, _as_shown(xp, path, g)))
+
+
+def _as_shown(xp: Any, path: Sequence[Step], g: Any) -> Any:
+    """A gradient to or from the form that users see, of which the parts are the gradients of the parts."""
+    return xp.conj(g) if any(function.gives != "same" for function, _ in path) else g
+
+
 _copy_slices: Final = Function(
     _define_copy_slices,
     name="copy_slices",
-    rules={
-        "base": lambda g, xp, path: put(xp, path, g, xp.zeros_like(forward(xp, path, g))),
-        "value": lambda g, xp, path: forward(xp, path, g),
-    },
+    rules={"base": _base_rule, "value": _value_rule},
     prepare=False,
 )
