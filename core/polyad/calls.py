@@ -441,8 +441,8 @@ def aliasing(made: Function) -> Callable[[Any, Step], Any]:
         if type(result) is not device.array:
             result = device.asarray(result)
         out: Any = new(Tensor)
-        out._data, out._device, out._storage, out._writes = result, device, storage, x._writes
-        out._grad = None
+        out._data, out._device = result, device
+        out._storage, out._writes, out._grad = storage, x._writes, None
         node: Any = None
         if edge is not None and has_rules and (mode := recording()):
             node = Node()

@@ -52,10 +52,10 @@ def _slice(n: int, start: int | None, stop: int | None, step: int | None) -> Sli
 _BOUNDS: Final = frozenset([int, type(None)])
 
 
-@lru_cache(maxsize=4096, typed=True)
-def _part(shape: Shape, start: int | None, stop: int | None, step: int | None) -> Step:
-    """The step to a slice of the first dimension."""
-    return _at_key(shape, (_slice(shape[0], start, stop, step),))
+@lru_cache(maxsize=4096)
+def _part(shape: Shape, start: int | None, stop: int | None) -> Step:
+    """The step to a part of the first dimension."""
+    return _at_key(shape, (_slice(shape[0], start, stop, None),))
 
 
 @lru_cache(maxsize=4096)
@@ -439,7 +439,10 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     kind, step = type(index), None
     try:  # one slice or number, as most indices are
         if kind is slice:
-            step = _part(x._data.shape, index.start, index.stop, index.step)
+            start, stop = index.start, index.stop
+            # what is remembered is found by equality, so bounds that only equal integers are left to others
+            if index.step is None and (type(start) is int or start is None) and (type(stop) is int or stop is None):
+                step = _part(x._data.shape, start, stop)
         elif kind is int:
             step = _row(x._data.shape, index)
     except (AttributeError, IndexError, TypeError, ValueError):
