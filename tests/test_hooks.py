@@ -566,3 +566,34 @@ def test_retained_gradients_are_those_of_what_was_written() -> None:
         return [t.grad.tolist() for t in (x, y, w)]
 
     beside_torch(program)
+
+
+def test_a_hook_of_one_of_several_results_sees_what_comes_through_the_kept_one(backend: Backend) -> None:
+    class ExpAndTwice(ad.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: ad.Tensor) -> Any:
+            y = x.exp()
+            ctx.save_for_backward(y)
+            return y, x * 2
+
+        @staticmethod
+        def backward(ctx: Any, g: ad.Tensor, h: ad.Tensor) -> Any:
+            (y,) = ctx.saved_tensors
+            return g * y + 2 * h
+
+    x = ad.tensor(0.0, requires_grad=True)
+    y, _ = ExpAndTwice.apply(x)
+    y.register_hook(lambda g: g * 10)
+    (g,) = ad.autograd.grad(y, x, create_graph=True)
+    assert (g.item(), ad.autograd.grad(g, x)[0].item()) == (10, 100)  # as PyTorch's: the hook is on both paths
+
+
+def test_a_hook_of_a_factor_sees_what_comes_through_the_kept_one(backend: Backend) -> None:
+    x = ad.tensor([[1.0, 2.0], [3.0, 5.0]], dtype=ad.float64, requires_grad=True)
+    q, r = ad.linalg.qr(x)
+    seen: list[Any] = []
+    q.register_hook(seen.append)
+    (g,) = ad.autograd.grad((q * r).sum(), x, create_graph=True)
+    assert len(seen) == 1
+    ad.autograd.grad(g.sum(), x)
+    assert len(seen) == 2

@@ -65,11 +65,14 @@ class Hooks:
         With the gradients of all results, before the node's rules run.
     post : dict
         With the gradients of all inputs and results, after they ran; of a leaf, with it, once it has its gradient.
+    outputs : dict
+        Of a node with several results ``index -> Hooks``, those of one result.
     """
 
-    __slots__ = ("grad", "keep", "pre", "post")
+    __slots__ = ("grad", "keep", "pre", "post", "outputs")
 
     def __init__(self) -> None:
+        self.outputs: dict[int, Hooks] = {}
         self.grad: dict[Handle, Any] = {}
         self.keep: dict[Handle, Any] = {}
         self.pre: dict[Handle, Any] = {}
@@ -254,12 +257,28 @@ PACKED: Final = Version()
 
 
 class Output(_Edge):
-    """One output of a function that has several: routes its gradient to the node."""
+    """One output of a function that has several: routes its gradient to the node.
 
-    __slots__ = ("node", "index", "hooks")
+    There may be several of one output, as of one that the node itself keeps. So its hooks are with the node.
+    """
+
+    __slots__ = ("node", "index")
 
     def __init__(self, node: Node, index: int) -> None:
-        self.node, self.index, self.hooks = node, index, None
+        self.node, self.index = node, index
+
+    @property
+    def hooks(self) -> Any:
+        """What is called with this output's gradient; None if nothing is."""
+        hooks = self.node.hooks
+        return None if hooks is None else hooks.outputs.get(self.index)
+
+    @hooks.setter
+    def hooks(self, hooks: Hooks) -> None:
+        node = self.node
+        if node.hooks is None:
+            node.hooks = Hooks()
+        node.hooks.outputs[self.index] = hooks
 
     @property
     def seq(self) -> int:  # type: ignore[override]  # the node's
