@@ -206,3 +206,35 @@ def test_a_task_starts_in_the_mode_of_its_maker(backend: Backend) -> None:
         return [await outside, await inside, await thread]
 
     assert asyncio.run(make()) == [True, False, False]
+
+
+def test_writes_to_different_places_are_all_kept(backend: Backend, repetitions: int) -> None:
+    base = ad.zeros(THREADS)
+
+    def by_index(i: int) -> None:
+        for _ in range(repetitions):
+            base[i] = base[i] + 1
+
+    at_once(by_index)
+    assert base.tolist() == [repetitions] * THREADS
+    rows = [base[i] for i in range(THREADS)]
+
+    def by_view(i: int) -> None:
+        for _ in range(repetitions):
+            rows[i].sub_(1)
+
+    at_once(by_view)
+    assert base.tolist() == [0] * THREADS == [row.item() for row in rows]
+
+
+def test_a_tensor_first_seen_by_many_threads_has_one_memory(backend: Backend) -> None:
+    for _ in range(50):
+        base = ad.zeros(THREADS)
+        rows: list[Any] = [None] * THREADS
+
+        def first(i: int, base: ad.Tensor = base, rows: list[Any] = rows) -> None:
+            rows[i] = base[i]
+
+        at_once(first)
+        base.add_(1)
+        assert [row.item() for row in rows] == [1] * THREADS

@@ -13,6 +13,7 @@ layout: that of the path, never that of the library's array.
 from __future__ import annotations
 
 import math
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
@@ -35,6 +36,7 @@ __all__ = [
     "base_of",
     "check_write",
     "cut",
+    "exclusive",
     "fits",
     "layout_of",
     "node_of",
@@ -45,6 +47,10 @@ __all__ = [
     "viewable",
     "write",
 ]
+
+exclusive: Final = threading.RLock()
+"""Held where a write makes a new base of the old one, and where what is read from the base is kept: arrays that cannot
+be written must not lose what two threads write to different places."""
 
 Path = tuple["Path", Step] | None
 """How a view comes from the base: the path of its operand, and the last step. None for the base."""
@@ -122,7 +128,8 @@ def raw(tensor: Any) -> Any:
     try:
         return tensor._data
     except AttributeError:
-        tensor._data = data = tensor._device.asarray(_at(tensor, tensor._path))
+        with exclusive:  # no write may come between reading the base and filling the slot
+            tensor._data = data = tensor._device.asarray(_at(tensor, tensor._path))
         return data
 
 
@@ -162,11 +169,13 @@ def share(tensor: Any, strides: tuple[int, ...] | None = None) -> Storage:
     data = raw(tensor)
     if strides is None:
         data = tensor._data = tensor._device.backend.contiguous(data)
-    storage = tensor._storage = Storage(data, strides)
-    tensor._path = None
-    tensor._root = Root(tensor._node)
     guard(tensor)  # from here on the version is shared
-    storage.aliases.append(weakref.ref(tensor))
+    fresh, root, reference = Storage(data, strides), Root(tensor._node), weakref.ref(tensor)
+    storage: Storage | None = tensor._storage  # another thread may come in the calls, but not before the stores
+    if storage is None:
+        tensor._path, tensor._root, tensor._storage = None, root, fresh
+        storage = fresh
+        storage.aliases.append(reference)
     return storage
 
 
@@ -377,30 +386,30 @@ def write(tensor: Any, value: Any, node: Any, by: str, *, written: bool = False)
         if not written:
             backend.write(raw(tensor), value)
     else:
-        storage.data = put(device.xp, steps(tensor._path), storage.data, value)
+        with exclusive:
+            storage.data = put(device.xp, steps(tensor._path), storage.data, value)
+            for reference in storage.aliases:
+                other = reference()
+                if other is not None:
+                    _empty(other, "_data")
+            tensor._data = value
     root = tensor._root
-    history = record_it and (node is not None or root.node is not None)
-    if history:
-        path = steps(tensor._path, root.path)
-        if path:
-            base = _at(tensor, root.path)
-            edges, values = (root.node, node), (base, value)
-            root.node = record(_copy_slices, device, values, values, edges, {"path": path}, base, None)
-        else:
-            root.node = node
+    if not record_it or (node is None and root.node is None):
+        return
+    path = steps(tensor._path, root.path)
+    if path:
+        base = _at(tensor, root.path)
+        edges, values = (root.node, node), (base, value)
+        root.node = record(_copy_slices, device, values, values, edges, {"path": path}, base, None)
+    else:
+        root.node = node
     keeping = []
     for reference in storage.aliases:
         other = reference()
-        if other is None:
-            continue
-        if not backend.writable:
-            _empty(other, "_data")
-        if history and other._root is root:
+        if other is not None and other._root is root:
             if _released(other):
                 keeping.append(other)
             _empty(other, "_node")
-    if not backend.writable:
-        tensor._data = value
     for other in keeping:
         if node_of(other) is not None:
             other.retain_grad()

@@ -547,8 +547,9 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     kernel: Callable[..., Any] | None = x._device.inplace.get("setitem")
     try:
         if kernel is None or history:
-            result = _put(x, value, *arrays, key=key)
-            views.write(x, raw(result), node_of(result), _WRITE)
+            with views.exclusive:
+                result = _put(x, value, *arrays, key=key)
+                views.write(x, raw(result), node_of(result), _WRITE)
         else:
             kernel(raw(x), values, *map(raw, arrays), key=key)
             views.write(x, raw(x), None, _WRITE, written=True)
