@@ -238,3 +238,18 @@ def test_a_tensor_first_seen_by_many_threads_has_one_memory(backend: Backend) ->
         at_once(first)
         base.add_(1)
         assert [row.item() for row in rows] == [1] * THREADS
+
+
+def test_a_block_may_be_left_in_another_context() -> None:
+    async def numbers() -> Any:
+        with ad.no_grad():
+            yield 1
+            yield 2
+
+    async def main() -> None:
+        generator = numbers()
+        assert await asyncio.create_task(anext(generator)) == 1
+        await generator.aclose()  # which was entered in the task's context
+        assert ad.is_grad_enabled()
+
+    asyncio.run(main())

@@ -99,7 +99,10 @@ class _GradMode:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         token, self._entered = self._entered  # type: ignore[misc]
-        _reset(token)
+        try:
+            _reset(token)
+        except ValueError:
+            pass  # left in another context, as generators may be: the mode there was not changed
 
     def __call__(self, function: F) -> F:
         """Have ``function`` run in this mode."""
