@@ -80,7 +80,8 @@ def _method(name: str, call: Any) -> str:
         others = [p for p in rest if p not in positional]
         renamed = [_optional(p).replace(name=_PYTORCH[p.name]) for p in others if p.name in _PYTORCH]
         if renamed:
-            others = [_optional(p) if p.name in _PYTORCH and p.default is p.empty else p for p in others]
+            first = min(i for i, p in enumerate(others) if p.name in _PYTORCH)
+            others = [_optional(p) if i >= first and p.default is p.empty else p for i, p in enumerate(others)]
             others = [p.replace(default=False) if p.name == "keepdims" else p for p in others]
             renamed = [p.replace(default=False) if p.name == "keepdim" else p for p in renamed]
         shown += [_parameter(p) for p in others]

@@ -50,7 +50,7 @@ reshape expand_dims squeeze permute_dims flip rot90 roll broadcast_to repeat til
 diagonal diag_embed diag block_diag tril triu sum mean _sum_from_end cumulative_sum trace
 fft.fft fft.ifft fft.rfft fft.irfft fft.fftshift fft.ifftshift astype clone to_device copy
 cumulative_trapezoid diagflat diff fft.fft2 fft.fftn fft.hfft fft.ifft2 fft.ifftn fft.ihfft fft.irfft2 fft.irfftn
-fft.rfft2 fft.rfftn linalg.matrix_power pad trapezoid complex view_as_real view_as_complex
+fft.rfft2 fft.rfftn linalg.matrix_power pad trapezoid complex view_as_real view_as_complex unfold _fold
 """)
 """Functions that keep no array, whatever requires gradients. The last two lines are bodies of such."""
 

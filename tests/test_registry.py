@@ -31,6 +31,7 @@ WITHOUT_FAILURE = {
     **dict.fromkeys(("unique_values", "unique_counts", "unique_inverse", "unique_all"), ANY_ARRAY),
     "_put_along_axis": "scatter and put_along_axis check their arguments; test_functions of scatter",
     "_masked_scatter": "masked_scatter checks its arguments; test_scatter",
+    "_fold": "the transpose of unfold, which checks its arguments",
     **dict.fromkeys(("getitem", "slice_view", "setitem", "index_scatter"), BY_KEY),
 }
 

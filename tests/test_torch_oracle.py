@@ -201,6 +201,7 @@ ORACLE: dict[str, Callable[..., Any]] = {
     ),
     "equal": torch.eq,
     "not_equal": torch.ne,
+    "unfold": lambda x, axis, size, step: x.unfold(axis, size, step),
     "view_as_complex": lambda x: torch.complex(x[..., 0], x[..., 1]),  # its own refuses tensors without elements
     "real": lambda x: torch.real(x) if x.is_complex() else x.clone(),
     "imag": lambda x: torch.imag(x) if x.is_complex() else torch.zeros_like(x),
@@ -354,7 +355,7 @@ ABSENT = {
     "unique_all": "no derivative, another order of results",
     **dict.fromkeys(("_add_along_axis", "_logistic", "_put_along_axis", "_sum_from_end", "_ranked"), OWN),
     "nn._where_positive": OWN,
-    **dict.fromkeys(("_extreme_along_axis", "_multiply_along_axis", "_masked_scatter", "_index_add"), OWN),
+    **dict.fromkeys(("_extreme_along_axis", "_multiply_along_axis", "_masked_scatter", "_index_add", "_fold"), OWN),
     **dict.fromkeys(("linalg.adjugate", "random.gamma_slope", "random.log_gamma"), OWN),
     **dict.fromkeys(
         (

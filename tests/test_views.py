@@ -62,6 +62,7 @@ VIEWS: dict[str, tuple[View, tuple[int, ...]]] = {
     "dsplit": (lambda x: x.dsplit(2)[1], (2, 3, 4)),
     "expand to the same": (lambda x: x.expand(2, -1), (2, 3)),
     "expand_as a part": (lambda x: x.expand_as(x[None])[0], (2, 3)),
+    "windows side by side": (lambda x: x.unfold(1, 2, 3), (2, 6, 4)),
     "detach": (lambda x: x.detach(), (2, 3, 4)),
     "data": (lambda x: x.data, (2, 3, 4)),
 }
@@ -81,6 +82,7 @@ POLYAD_VIEWS: dict[str, tuple[View, tuple[int, ...]]] = {
 READ_ONLY: dict[str, tuple[View, tuple[int, ...]]] = {
     "broadcast_to": (lambda x: ad.broadcast_to(x, (5, 2, 3)), (2, 3)),
     "expand": (lambda x: x.expand(-1, 3), (2, 1)),
+    "windows": (lambda x: x.unfold(1, 3, 2), (2, 7)),
     "a part of an expanded one": (lambda x: x.expand(-1, 3)[0], (2, 1)),
 }
 
@@ -95,7 +97,8 @@ def counted(shape: tuple[int, ...]) -> ad.Tensor:
 def test_all_view_functions_are_here() -> None:
     names = {f.name for f in FUNCTIONS.values() if f.view is not None}
     shown = {"slice_view", "reshape", "expand_dims", "squeeze", "permute_dims", "broadcast_to", "detach", "diagonal"}
-    assert names == shown | {"real", "imag", "view_as_real", "view_as_complex"}  # these in test_complex_parts
+    shown |= {"unfold"} | {"real", "imag", "view_as_real", "view_as_complex"}  # the last ones in test_complex_parts
+    assert names == shown
 
 
 # Memory -------------------------------------------------------------------------------------------------------

@@ -36,6 +36,12 @@ def kernels(xp: Any) -> dict[str, Kernel]:
     def where(condition: Any, a: Any, b: Any) -> Any:
         return xp.where(xp.asarray(condition), a, b)  # a condition may be Python's True
 
+    def unfold(x: Any, axis: int, size: int, step: int = 1) -> Any:
+        n, stride = (x.shape[axis] - size) // step + 1, x.strides[axis]
+        shape = (*x.shape[:axis], n, *x.shape[axis + 1 :], size)
+        strides = (*x.strides[:axis], stride * step, *x.strides[axis + 1 :], stride)
+        return xp.lib.stride_tricks.as_strided(x, shape, strides)
+
     def index_of(choose: Any) -> Kernel:
         def kernel(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
             # CuPy gives C's long long: of 64 bits too, but not the dtype object that everything else has
@@ -85,6 +91,7 @@ def kernels(xp: Any) -> dict[str, Kernel]:
         "astype": lambda x, dtype: x.astype(dtype),  # the function takes it by position only
         "detach": lambda x: x,
         "reshape": lambda x, shape: x.reshape(shape),
+        "unfold": unfold,
         "mean": mean,
         "argmax": index_of(xp.argmax),
         "argmin": index_of(xp.argmin),

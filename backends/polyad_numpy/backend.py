@@ -60,6 +60,11 @@ def _add_into(there: Any, gradient: Any) -> Any:
     return np.add(there, gradient)
 
 
+def _unfold(x: Any, axis: int, size: int, step: int = 1) -> Any:
+    windows = np.lib.stride_tricks.sliding_window_view(x, size, axis, writeable=x.flags.writeable)
+    return windows[(slice(None),) * axis + (slice(None, None, step),)]
+
+
 class NumPyBackend(Backend):
     """Arrays of `numpy.ndarray`, on the host."""
 
@@ -87,6 +92,7 @@ class NumPyBackend(Backend):
         "permute_dims": lambda x, axes: x.transpose(axes),
         "expand_dims": lambda x, axis: x.reshape(_inserted(x.shape, axis)),
         "squeeze": lambda x, axis: x.reshape(_left(x.shape, axis)),
+        "unfold": _unfold,
         **cumulative.KERNELS,
         **diagonals.KERNELS,
         **elementwise.KERNELS,

@@ -98,6 +98,7 @@ from .ops.sorting import *
 from .ops.statistics import *
 from .ops.transfer import *
 from .ops.trigonometry import *
+from .ops.windows import *
 from .plugins import (
     default_device as default_device,
     plugins as plugins,

@@ -29,6 +29,7 @@ SCALARS: Final = frozenset([float, int, bool, complex])
 
 _PYTORCH_NAMES: Final = {
     "dim": ("axis", "axes"),
+    "dimension": ("axis",),
     "keepdim": ("keepdims",),
     "dims": ("axis", "axes", "repetitions"),
     "diagonal": ("k",),

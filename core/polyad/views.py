@@ -232,7 +232,12 @@ def repeats(tensor: Any) -> bool:
     if tensor._storage is None or all(function.view.put is not None for function, _ in steps(tensor._path)):
         return False
     shape, strides, _ = layout_of(tensor)
-    return any(n > 1 and stride == 0 for n, stride in zip(shape, strides, strict=True))
+    span = 0  # of what was looked at: dimensions whose steps are longer than all before them never meet
+    for step, n in sorted((abs(step), n) for step, n in zip(strides, shape, strict=True) if n > 1):
+        if step <= span:
+            return 0 not in shape
+        span += step * (n - 1)
+    return False
 
 
 def base_of(tensor: Any) -> Any:

@@ -14,6 +14,22 @@ def diag_embed(x: np.ndarray, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     return np.moveaxis(made, (-2, -1), (dim1, dim2))
 
 
+def unfold(x: np.ndarray, axis: int, size: int, step: int) -> np.ndarray:
+    """One window after the other."""
+    count = (x.shape[axis] - size) // step + 1
+    windows = [np.moveaxis(x, axis, 0)[i * step : i * step + size] for i in range(count)]
+    return np.moveaxis(np.moveaxis(np.array(windows), 1, -1), 0, axis % x.ndim)
+
+
+def fold(x: np.ndarray, shape: tuple[int, ...], axis: int, size: int, step: int) -> np.ndarray:
+    """Each window added where it was."""
+    made = np.zeros(shape, x.dtype)
+    into = np.moveaxis(made, axis, 0)
+    for i in range(x.shape[axis]):
+        into[i * step : i * step + size] += np.moveaxis(x.take(i, axis), -1, 0)
+    return made
+
+
 def block_diag(*blocks: np.ndarray) -> np.ndarray:
     """Written into zeros one by one."""
     matrices = [np.atleast_2d(b) for b in blocks]
@@ -31,6 +47,8 @@ def pad(x: np.ndarray, pad_width: Any, mode: str = "constant", constant_values: 
 
 
 REFERENCES = {
+    "_fold": fold,
+    "unfold": unfold,
     "block_diag": block_diag,
     "diag_embed": diag_embed,
     "new_full": lambda x, shape, fill_value: np.full(shape, fill_value, x.dtype),

@@ -40,6 +40,7 @@ from . import (
     statistics,
     transfer,
     trigonometry,
+    windows,
 )
 
 __all__ = ["CHAPTERS"]
@@ -47,7 +48,7 @@ __all__ = ["CHAPTERS"]
 CHAPTERS = (
     *(conversion, creation),
     *(arithmetic, rounding, complex_parts, exponential, trigonometry, comparison, bits, selection),
-    *(manipulation, repetition, joining, diagonals, indexing, scatter),
+    *(manipulation, repetition, joining, diagonals, windows, indexing, scatter),
     *(reduction, statistics, cumulative, sorting, quantiles, sets, calculus),
     *(products, decompositions, solvers, norms, fft, transfer, gamma_paths),
     *(data_types, interchange),
