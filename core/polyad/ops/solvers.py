@@ -593,7 +593,8 @@ def _matrix_power(xp: XP, x: Tensor, /, n: int) -> Tensor:
     if n < 0:
         x, n = xp.linalg.inv(x), -n
     if n == 0:
-        return _identity(xp, x)  # type: ignore[no-any-return]
+        none_of_x = xp.tril(x, k=-x.shape[-1])  # zeros, with a gradient of zeros: 0 * x would be NaN for an infinite x
+        return _identity(xp, x) + none_of_x  # type: ignore[no-any-return]
     result: Any = None
     square: Any = x
     while True:  # binary digits of n, the last one first
