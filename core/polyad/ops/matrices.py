@@ -13,11 +13,14 @@ from ..rules import is_complex
 __all__ = [
     "adjoint",
     "conj_of",
+    "couplings",
     "diagonal_of",
     "hermitian",
-    "inverted",
     "on_diagonal",
     "real_of",
+    "reciprocal",
+    "singular_couplings",
+    "skew",
     "solve_batched",
     "substitution_batched",
     "trace_of_product",
@@ -44,6 +47,11 @@ def hermitian(xp: Any, x: Any) -> Any:
     return (x + adjoint(xp, x)) / 2
 
 
+def skew(xp: Any, x: Any) -> Any:
+    """The skew-Hermitian part."""
+    return (x - adjoint(xp, x)) / 2
+
+
 def diagonal_of(xp: Any, x: Any) -> Any:
     """The diagonals of matrices."""
     n = len(x.shape)
@@ -56,10 +64,28 @@ def on_diagonal(xp: Any, x: Any) -> Any:
     return xp.diag_embed(x, offset=0, dim1=n - 1, dim2=n)
 
 
-def inverted(xp: Any, gap: Any) -> Any:
-    """``1 / gap``, and 0 where that is nothing: on the diagonal, and between equal values."""
-    none = gap == 0
-    return xp.where(none, 0, 1 / xp.where(none, xp.ones_like(gap), gap))
+def reciprocal(xp: Any, x: Any) -> Any:
+    """``1 / x``, and NaN for 0: neither infinite, nor a warning, nor what makes derivatives of the others NaN."""
+    none = x == 0
+    return xp.where(none, math.nan, 1 / xp.where(none, xp.ones_like(x), x))
+
+
+def couplings(xp: Any, gap: Any) -> Any:
+    """``1 / gap`` between different values, 0 on the diagonal, where a value meets itself.
+
+    NaN between values that are equal. Their vectors are not determined, and what is divided by that gap tells nothing:
+    it is 0 too for functions whose derivative is not, such as the logarithm of a matrix at the identity.
+    """
+    ones = on_diagonal(xp, xp.ones_like(diagonal_of(xp, gap)))
+    return reciprocal(xp, gap + ones) - ones
+
+
+def singular_couplings(xp: Any, s: Any) -> Any:
+    """``s[j] / (s[j]**2 - s[i]**2)``, as `couplings` are; without the squares, which leave a type's range sooner."""
+    row, column = s[..., None, :], s[..., :, None]
+    total = row + column
+    share = row / xp.where(total == 0, xp.ones_like(total), total)
+    return couplings(xp, row - column) * share
 
 
 def trace_of_product(xp: Any, a: Any, b: Any) -> Any:

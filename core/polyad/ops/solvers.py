@@ -160,7 +160,8 @@ def adjugate(xp: XP, x: Tensor, /) -> Tensor:
 
     It exists for singular matrices too, and its transpose is the derivative of the determinant. Computed from singular
     values: with ``x = U S Vh`` it is ``det(U) det(Vh) V adj(S) U^H``. At a singular matrix its first derivative is
-    right, so that of the determinant is to second order; higher ones are right at invertible matrices only.
+    right, so that of the determinant is to second order; higher ones are right at invertible matrices only, and NaN
+    where singular values are equal.
 
     Examples
     --------
