@@ -27,6 +27,7 @@ FIRST = ["reverse", "forward"]
 
 IDENTITY = np.eye(3)
 A_PAIR = np.diag([1.0, 1.0, 2.0])
+TOO_FEW_VECTORS = np.array([[1.0, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 2.0]])
 TALL = np.eye(3, 2)
 TALL_LOW_RANK = np.array([[2.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
 LOW_RANK = np.diag([2.0, 1.0, 0.0])
@@ -147,6 +148,11 @@ OF_VECTORS: dict[str, tuple[Program, Program, list[np.ndarray]]] = {
         lambda x: both_parts(cubed(phased(x))),
         lambda x: both_parts(phased(x) @ ad.conj(phased(x).mT) @ phased(x)),
         [IDENTITY, A_PAIR, LOW_RANK],
+    ),
+    "eigvals of too few vectors": (
+        lambda x: ad.real(L.eigvals(x) ** 2).sum(),
+        lambda x: L.trace(x @ x),
+        [TOO_FEW_VECTORS],
     ),
     "polar": (lambda x: weighted(polar(x)), lambda x: weighted(polar_near(x)), [IDENTITY]),
 }

@@ -7,6 +7,7 @@ either: what goes through the vectors has NaN there. Functions of the values alo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from .matrices import (
     adjoint,
     conj_of,
     couplings,
+    defective,
     diagonal_of,
     on_diagonal,
     reciprocal,
@@ -231,7 +233,7 @@ def _eig_rule(g: Any, xp: Any, out: Any, x_dtype: Any) -> Any:
         inner = inner - vectors.mT @ (xp.conj(vectors) * lengths[..., None, :])
         inner = inner * couplings(xp, values[..., None, :] - values[..., :, None])
     if g_values is not None:
-        inner = inner + on_diagonal(xp, g_values)
+        inner = inner + on_diagonal(xp, xp.where(defective(xp, values, vectors), math.nan, g_values))
     found = xp.linalg.solve(vectors.mT, inner @ vectors.mT)
     return found if is_complex(x_dtype) else xp.real(found)
 
@@ -260,8 +262,8 @@ def eig(x: Tensor, /) -> tuple[Tensor, Tensor]:
     """Eigenvalues and eigenvectors, as columns of length 1, of square matrices; both complex, in no given order.
 
     The derivative is that of Boeddeker et al. (2017), "On the computation of complex-valued gradients", section 4.11,
-    and right for functions that do not depend on the phases of the vectors. What goes through the vectors has a
-    gradient of NaN where eigenvalues are equal.
+    and right for functions that do not depend on the phases of the vectors. Where eigenvalues are equal, what goes
+    through the vectors has a gradient of NaN, and if such eigenvalues share a vector, so have the eigenvalues.
 
     Examples
     --------

@@ -5,6 +5,7 @@ The formulas are those of the rules in `polyad.ops.decompositions`, before trans
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..rules import is_complex
@@ -12,6 +13,7 @@ from .matrices import (
     adjoint,
     conj_of,
     couplings,
+    defective,
     diagonal_of,
     hermitian,
     on_diagonal,
@@ -50,7 +52,8 @@ def eig_jvp(xp: Any, tangents: Any, out: Any, x: Any) -> Any:
     inner = xp.linalg.solve(vectors, tangents[0] @ vectors)
     moved = vectors @ (inner * couplings(xp, values[..., None, :] - values[..., :, None]))
     longer = xp.sum(xp.real(xp.conj(vectors) * moved), axis=len(vectors.shape) - 2, keepdims=True)
-    return diagonal_of(xp, inner), moved - vectors * longer  # eigenvectors keep their length
+    moved_values = xp.where(defective(xp, values, vectors), math.nan, diagonal_of(xp, inner))
+    return moved_values, moved - vectors * longer  # eigenvectors keep their length
 
 
 def tall_qr_jvp(xp: Any, tangents: Any, out: Any, x: Any) -> Any:

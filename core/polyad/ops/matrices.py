@@ -14,8 +14,10 @@ __all__ = [
     "adjoint",
     "conj_of",
     "couplings",
+    "defective",
     "diagonal_of",
     "hermitian",
+    "is_double",
     "on_diagonal",
     "real_of",
     "reciprocal",
@@ -25,6 +27,11 @@ __all__ = [
     "substitution_batched",
     "trace_of_product",
 ]
+
+
+def is_double(dtype: Any) -> bool:
+    """Whether a library's floating type has 64 bits for a real number."""
+    return str(dtype).endswith(("float64", "complex128"))
 
 
 def conj_of(xp: Any, x: Any) -> Any:
@@ -86,6 +93,14 @@ def singular_couplings(xp: Any, s: Any) -> Any:
     total = row + column
     share = row / xp.where(total == 0, xp.ones_like(total), total)
     return couplings(xp, row - column) * share
+
+
+def defective(xp: Any, values: Any, vectors: Any) -> Any:
+    """Whether equal eigenvalues share an eigenvector, to rounding: there are too few, and eigenvalues have no slope."""
+    gap = values[..., None, :] - values[..., :, None] + on_diagonal(xp, xp.ones_like(values))
+    parallel = 1 - xp.abs(adjoint(xp, vectors) @ vectors) < (2.0**-49 if is_double(vectors.dtype) else 2.0**-20)
+    n = len(vectors.shape)
+    return xp.any((gap == 0) & parallel, axis=(n - 2, n - 1))[..., None]
 
 
 def trace_of_product(xp: Any, a: Any, b: Any) -> Any:

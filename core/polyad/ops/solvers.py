@@ -21,7 +21,7 @@ from ..tensor import Tensor, not_a_tensor
 from .arguments import Shape, as_integer, normalize_axis
 from .diagonals import embed
 from .manipulation import permute_dims, reshape
-from .matrices import solve_batched, substitution_batched, trace_of_product
+from .matrices import is_double, solve_batched, substitution_batched, trace_of_product
 
 __all__ = ["logdet", "trace"]
 
@@ -754,11 +754,6 @@ def matrix_exp(xp: XP, x: Tensor, /) -> Tensor:
     for i in range(squarings):
         result = xp.where(times > i, xp.matmul(result, result), result)
     return result  # type: ignore[no-any-return]
-
-
-def is_double(dtype: Any) -> bool:
-    """Whether a library's floating type has 64 bits for a real number."""
-    return str(dtype).endswith(("float64", "complex128"))
 
 
 # Systems of tensors -------------------------------------------------------------------------------------------
