@@ -302,3 +302,12 @@ def test_zeros_have_norms_with_derivatives(backend: Backend) -> None:
     ad.linalg.vector_norm(x, ord=math.inf).backward()
     assert x.grad is not None
     assert x.grad.tolist() == [0.5, -0.5, 0.0]
+
+
+def test_the_power_of_no_factor_depends_on_nothing(backend: Backend) -> None:
+    for values in ([[2.0, 1.0], [1.0, 3.0]], [[float("inf"), float("nan")], [0.0, 1.0]]):
+        x = ad.tensor(values, requires_grad=True)
+        y = ad.linalg.matrix_power(x, 0)
+        assert_close(y, np.eye(2, dtype=np.float32))
+        y.sum().backward()
+        assert_close(x.grad, np.zeros((2, 2), dtype=np.float32))

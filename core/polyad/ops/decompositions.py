@@ -2,11 +2,12 @@
 
 Where a factor is determined up to a sign or a phase only, so is its gradient: it is right for a function whose value
 does not depend on that choice, as in PyTorch. Where values coincide, vectors that belong to them are not determined
-either; their coupling is taken as 0, so that functions of the values alone have finite gradients.
+either: what goes through the vectors has NaN there. Functions of the values alone have gradients, but no second ones.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -18,7 +19,18 @@ from ..rules import is_complex
 from ..tensor import Tensor
 from .arguments import Shape
 from .factor_tangents import cholesky_jvp, eig_jvp, eigh_jvp, lu_jvp, tall_qr_jvp, thin_svd_jvp
-from .matrices import adjoint, conj_of, diagonal_of, inverted, on_diagonal, substitution_batched
+from .matrices import (
+    adjoint,
+    conj_of,
+    couplings,
+    defective,
+    diagonal_of,
+    on_diagonal,
+    reciprocal,
+    singular_couplings,
+    skew,
+    substitution_batched,
+)
 from .solvers import matrices_of, square_of
 
 __all__ = ["cholesky_solve"]
@@ -136,8 +148,9 @@ def _eigh_rule(g: Any, xp: Any, out: Any) -> Any:
     if g_values is not None:
         result = (conjugate * g_values[..., None, :]) @ vectors.mT
     if g_vectors is not None:
-        coupling = inverted(xp, values[..., None, :] - values[..., :, None])
-        result = result + conjugate @ (coupling * (vectors.mT @ g_vectors)) @ vectors.mT
+        # the skew part alone turns unitary vectors: with it the gradient is Hermitian, as that of the values is
+        turned = couplings(xp, values[..., None, :] - values[..., :, None]) * skew(xp, vectors.mT @ g_vectors)
+        result = result + conjugate @ turned @ vectors.mT
     return result
 
 
@@ -165,8 +178,13 @@ _HERMITIAN: Final = [
 def eigh(x: Tensor, /) -> tuple[Tensor, Tensor]:
     """Eigenvalues, ascending, and eigenvectors, as columns, of symmetric or Hermitian matrices.
 
-    Reads the lower triangle. The derivative is that of Giles (2008), "Collected matrix derivative results", section
-    3.1. Eigenvectors of equal eigenvalues have no gradient; their coupling is taken as 0.
+    Reads the lower triangle; the gradient is Hermitian, for a function of the whole matrix. It is that of Giles (2008),
+    "Collected matrix derivative results", section 3.1, and right for functions that do not depend on the signs, or
+    phases, of the vectors.
+
+    Eigenvectors of equal eigenvalues are not determined, and what goes through the vectors of such a matrix has a
+    gradient of NaN, as in PyTorch; of eigenvalues that are nearly equal it is inexact. A function of the eigenvalues
+    alone has its gradient there too; its second derivatives are NaN, since they take the vectors'.
 
     Examples
     --------
@@ -190,6 +208,8 @@ def eigh(x: Tensor, /) -> tuple[Tensor, Tensor]:
 def eigvalsh(xp: XP, x: Tensor, /) -> Tensor:
     """Eigenvalues of symmetric or Hermitian matrices, ascending. Reads the lower triangle.
 
+    Second derivatives are NaN for a matrix with equal eigenvalues; see `polyad.linalg.eigh`.
+
     Examples
     --------
     >>> import polyad as ad
@@ -211,9 +231,9 @@ def _eig_rule(g: Any, xp: Any, out: Any, x_dtype: Any) -> Any:
         inner = vectors.mT @ g_vectors
         lengths = xp.real(diagonal_of(xp, inner))  # eigenvectors keep their length
         inner = inner - vectors.mT @ (xp.conj(vectors) * lengths[..., None, :])
-        inner = inner * inverted(xp, values[..., None, :] - values[..., :, None])
+        inner = inner * couplings(xp, values[..., None, :] - values[..., :, None])
     if g_values is not None:
-        inner = inner + on_diagonal(xp, g_values)
+        inner = inner + on_diagonal(xp, xp.where(defective(xp, values, vectors), math.nan, g_values))
     found = xp.linalg.solve(vectors.mT, inner @ vectors.mT)
     return found if is_complex(x_dtype) else xp.real(found)
 
@@ -241,7 +261,9 @@ _ANY: Final = [
 def eig(x: Tensor, /) -> tuple[Tensor, Tensor]:
     """Eigenvalues and eigenvectors, as columns of length 1, of square matrices; both complex, in no given order.
 
-    The derivative is that of Boeddeker et al. (2017), "On the computation of complex-valued gradients", section 4.11.
+    The derivative is that of Boeddeker et al. (2017), "On the computation of complex-valued gradients", section 4.11,
+    and right for functions that do not depend on the phases of the vectors. Where eigenvalues are equal, what goes
+    through the vectors has a gradient of NaN, and if such eigenvalues share a vector, so have the eigenvalues.
 
     Examples
     --------
@@ -376,31 +398,26 @@ def qr(xp: XP, x: Tensor, /, *, mode: str = "reduced") -> tuple[Tensor, Tensor]:
 # Singular values ------------------------------------------------------------------------------------------------
 
 
-def _skew(xp: Any, x: Any) -> Any:
-    return x - adjoint(xp, x)
-
-
 def _thin_rule(g: Any, xp: Any, out: Any) -> Any:
     # Townsend (2016), "Differentiating the singular value decomposition"; Wan and Zhang (2019), arXiv:1909.02659
     u, s, vh = out
     g_u, g_s, g_vh = g
     left, right = conj_of(xp, u), conj_of(xp, vh)
-    row, column = s[..., None, :], s[..., :, None]
     inner: Any = 0
     beside: Any = 0
     if g_u is not None or g_vh is not None:
-        coupling = inverted(xp, row * row - column * column)
-        each = inverted(xp, s)
+        coupling = 2 * singular_couplings(xp, s)
+        each = reciprocal(xp, s)
     if g_u is not None:
-        turned = _skew(xp, u.mT @ g_u)
-        inner = turned * coupling * row
+        turned = skew(xp, u.mT @ g_u)
+        inner = turned * coupling
         if is_complex(u.dtype):
-            phases = diagonal_of(xp, turned) * (each / 2)
+            phases = diagonal_of(xp, turned) * each
             inner = inner + on_diagonal(xp, phases)
         if u.shape[-2] > u.shape[-1]:
             beside = ((g_u - left @ (u.mT @ g_u)) * each[..., None, :]) @ right
     if g_vh is not None:
-        inner = inner + column * (_skew(xp, conj_of(xp, vh @ g_vh.mT)) * coupling)
+        inner = inner - skew(xp, conj_of(xp, vh @ g_vh.mT)) * coupling.mT
         if vh.shape[-1] > vh.shape[-2]:
             beside = beside + left @ (each[..., :, None] * (g_vh - (g_vh @ vh.mT) @ right))
     if g_s is not None:
@@ -467,7 +484,12 @@ def svd(xp: XP, x: Tensor, /, *, full_matrices: bool = True) -> tuple[Tensor, Te
     ``U`` and ``Vh`` are square with ``full_matrices``; the vectors that belong to no singular value have no gradient.
     The gradient is right for functions that do not depend on the signs, or phases, of the vectors. It is that of
     Townsend (2016), "Differentiating the singular value decomposition", and for complex matrices of Wan and Zhang
-    (2019), arXiv:1909.02659. Vectors of equal singular values are not determined; their coupling is taken as 0.
+    (2019), arXiv:1909.02659.
+
+    Vectors of equal singular values are not determined, and what goes through the vectors of such a matrix has a
+    gradient of NaN, as in PyTorch; of values that are nearly equal it is inexact. So it is for a singular value of 0
+    if the matrix is complex or not square. A function of the singular values alone has its gradient there too; its
+    second derivatives are NaN, since they take the vectors'.
 
     Examples
     --------
@@ -502,6 +524,8 @@ def svd(xp: XP, x: Tensor, /, *, full_matrices: bool = True) -> tuple[Tensor, Te
 )
 def svdvals(xp: XP, x: Tensor, /) -> Tensor:
     """Singular values of matrices, descending.
+
+    Second derivatives are NaN for a matrix with equal singular values; see `polyad.linalg.svd`.
 
     Examples
     --------

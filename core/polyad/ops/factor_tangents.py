@@ -5,10 +5,22 @@ The formulas are those of the rules in `polyad.ops.decompositions`, before trans
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..rules import is_complex
-from .matrices import adjoint, conj_of, diagonal_of, hermitian, inverted, on_diagonal, real_of
+from .matrices import (
+    adjoint,
+    conj_of,
+    couplings,
+    defective,
+    diagonal_of,
+    hermitian,
+    on_diagonal,
+    real_of,
+    reciprocal,
+    singular_couplings,
+)
 
 __all__ = ["cholesky_jvp", "eig_jvp", "eigh_jvp", "lu_jvp", "tall_qr_jvp", "thin_svd_jvp"]
 
@@ -25,12 +37,12 @@ def cholesky_jvp(xp: Any, tangents: Any, out: Any, x: Any, *, upper: bool) -> An
 
 
 def eigh_jvp(xp: Any, tangents: Any, out: Any, x: Any) -> Any:
-    """Change of eigenvalues and eigenvectors of Hermitian matrices."""
+    """Change of eigenvalues and eigenvectors of Hermitian matrices: of the Hermitian part alone."""
     # Giles (2008), "Collected matrix derivative results", section 3.1
     values, vectors = out
-    inner = adjoint(xp, vectors) @ tangents[0] @ vectors
-    coupling = inverted(xp, values[..., None, :] - values[..., :, None])
-    return real_of(xp, diagonal_of(xp, inner)), vectors @ (coupling * inner)
+    inner = adjoint(xp, vectors) @ hermitian(xp, tangents[0]) @ vectors
+    turned = couplings(xp, values[..., None, :] - values[..., :, None]) * inner
+    return real_of(xp, diagonal_of(xp, inner)), vectors @ turned
 
 
 def eig_jvp(xp: Any, tangents: Any, out: Any, x: Any) -> Any:
@@ -38,9 +50,10 @@ def eig_jvp(xp: Any, tangents: Any, out: Any, x: Any) -> Any:
     # Boeddeker et al. (2017), "On the computation of complex-valued gradients", section 4.11
     values, vectors = out
     inner = xp.linalg.solve(vectors, tangents[0] @ vectors)
-    moved = vectors @ (inner * inverted(xp, values[..., None, :] - values[..., :, None]))
+    moved = vectors @ (inner * couplings(xp, values[..., None, :] - values[..., :, None]))
     longer = xp.sum(xp.real(xp.conj(vectors) * moved), axis=len(vectors.shape) - 2, keepdims=True)
-    return diagonal_of(xp, inner), moved - vectors * longer  # eigenvectors keep their length
+    moved_values = xp.where(defective(xp, values, vectors), math.nan, diagonal_of(xp, inner))
+    return moved_values, moved - vectors * longer  # eigenvectors keep their length
 
 
 def tall_qr_jvp(xp: Any, tangents: Any, out: Any, x: Any) -> Any:
@@ -62,19 +75,18 @@ def thin_svd_jvp(xp: Any, tangents: Any, out: Any, x: Any) -> Any:
     # Townsend (2016), "Differentiating the singular value decomposition"; Wan and Zhang (2019), arXiv:1909.02659
     (t,) = tangents
     u, s, vh = out
-    v, row, column = adjoint(xp, vh), s[..., None, :], s[..., :, None]
-    coupling, each = inverted(xp, row * row - column * column), inverted(xp, s)
+    v, coupling, each = adjoint(xp, vh), singular_couplings(xp, s), reciprocal(xp, s)
     left, right = adjoint(xp, u) @ t, t @ v
     inner = left @ v
     other = adjoint(xp, inner)
     values = diagonal_of(xp, inner)
-    turned = coupling * (inner * row + column * other)
+    turned = coupling * inner - coupling.mT * other
     if is_complex(u.dtype):
         turned = turned + on_diagonal(xp, (values - xp.conj(values)) / 2 * each)
     moved_u = u @ turned
     if u.shape[-2] > u.shape[-1]:
         moved_u = moved_u + (right - u @ inner) * each[..., None, :]
-    moved_vh = -(coupling * (column * inner + other * row)) @ vh
+    moved_vh = (coupling.mT * inner - coupling * other) @ vh
     if vh.shape[-1] > vh.shape[-2]:
         moved_vh = moved_vh + each[..., :, None] * (left - inner @ vh)
     return moved_u, real_of(xp, values), moved_vh

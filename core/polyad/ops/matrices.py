@@ -13,15 +13,25 @@ from ..rules import is_complex
 __all__ = [
     "adjoint",
     "conj_of",
+    "couplings",
+    "defective",
     "diagonal_of",
     "hermitian",
-    "inverted",
+    "is_double",
     "on_diagonal",
     "real_of",
+    "reciprocal",
+    "singular_couplings",
+    "skew",
     "solve_batched",
     "substitution_batched",
     "trace_of_product",
 ]
+
+
+def is_double(dtype: Any) -> bool:
+    """Whether a library's floating type has 64 bits for a real number."""
+    return str(dtype).endswith(("float64", "complex128"))
 
 
 def conj_of(xp: Any, x: Any) -> Any:
@@ -44,6 +54,11 @@ def hermitian(xp: Any, x: Any) -> Any:
     return (x + adjoint(xp, x)) / 2
 
 
+def skew(xp: Any, x: Any) -> Any:
+    """The skew-Hermitian part."""
+    return (x - adjoint(xp, x)) / 2
+
+
 def diagonal_of(xp: Any, x: Any) -> Any:
     """The diagonals of matrices."""
     n = len(x.shape)
@@ -56,10 +71,36 @@ def on_diagonal(xp: Any, x: Any) -> Any:
     return xp.diag_embed(x, offset=0, dim1=n - 1, dim2=n)
 
 
-def inverted(xp: Any, gap: Any) -> Any:
-    """``1 / gap``, and 0 where that is nothing: on the diagonal, and between equal values."""
-    none = gap == 0
-    return xp.where(none, 0, 1 / xp.where(none, xp.ones_like(gap), gap))
+def reciprocal(xp: Any, x: Any) -> Any:
+    """``1 / x``, and NaN for 0: neither infinite, nor a warning, nor what makes derivatives of the others NaN."""
+    none = x == 0
+    return xp.where(none, math.nan, 1 / xp.where(none, xp.ones_like(x), x))
+
+
+def couplings(xp: Any, gap: Any) -> Any:
+    """``1 / gap`` between different values, 0 on the diagonal, where a value meets itself.
+
+    NaN between values that are equal. Their vectors are not determined, and what is divided by that gap tells nothing:
+    it is 0 too for functions whose derivative is not, such as the logarithm of a matrix at the identity.
+    """
+    ones = on_diagonal(xp, xp.ones_like(diagonal_of(xp, gap)))
+    return reciprocal(xp, gap + ones) - ones
+
+
+def singular_couplings(xp: Any, s: Any) -> Any:
+    """``s[j] / (s[j]**2 - s[i]**2)``, as `couplings` are; without the squares, which leave a type's range sooner."""
+    row, column = s[..., None, :], s[..., :, None]
+    total = row + column
+    share = row / xp.where(total == 0, xp.ones_like(total), total)
+    return couplings(xp, row - column) * share
+
+
+def defective(xp: Any, values: Any, vectors: Any) -> Any:
+    """Whether equal eigenvalues share an eigenvector, to rounding: there are too few, and eigenvalues have no slope."""
+    gap = values[..., None, :] - values[..., :, None] + on_diagonal(xp, xp.ones_like(values))
+    parallel = 1 - xp.abs(adjoint(xp, vectors) @ vectors) < (2.0**-49 if is_double(vectors.dtype) else 2.0**-20)
+    n = len(vectors.shape)
+    return xp.any((gap == 0) & parallel, axis=(n - 2, n - 1))[..., None]
 
 
 def trace_of_product(xp: Any, a: Any, b: Any) -> Any:

@@ -14,8 +14,8 @@ from ..function import TENSORS, XP, Fails, Function, Sample
 from ..rules import count, is_complex, unreduce
 from ..tensor import Tensor, not_a_tensor
 from .arguments import Axis, Shape, normalize_axes, normalize_axis
-from .matrices import conj_of, real_of
-from .solvers import inv, is_double, matrices_of, square_of
+from .matrices import conj_of, is_double, real_of
+from .solvers import inv, matrices_of, square_of
 
 __all__ = ["norm"]
 

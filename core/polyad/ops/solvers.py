@@ -21,7 +21,7 @@ from ..tensor import Tensor, not_a_tensor
 from .arguments import Shape, as_integer, normalize_axis
 from .diagonals import embed
 from .manipulation import permute_dims, reshape
-from .matrices import solve_batched, substitution_batched, trace_of_product
+from .matrices import is_double, solve_batched, substitution_batched, trace_of_product
 
 __all__ = ["logdet", "trace"]
 
@@ -160,7 +160,8 @@ def adjugate(xp: XP, x: Tensor, /) -> Tensor:
 
     It exists for singular matrices too, and its transpose is the derivative of the determinant. Computed from singular
     values: with ``x = U S Vh`` it is ``det(U) det(Vh) V adj(S) U^H``. At a singular matrix its first derivative is
-    right, so that of the determinant is to second order; higher ones are right at invertible matrices only.
+    right, so that of the determinant is to second order; higher ones are right at invertible matrices only, and NaN
+    where singular values are equal.
 
     Examples
     --------
@@ -593,7 +594,8 @@ def _matrix_power(xp: XP, x: Tensor, /, n: int) -> Tensor:
     if n < 0:
         x, n = xp.linalg.inv(x), -n
     if n == 0:
-        return _identity(xp, x)  # type: ignore[no-any-return]
+        none_of_x = xp.tril(x, k=-x.shape[-1])  # zeros, with a gradient of zeros: 0 * x would be NaN for an infinite x
+        return _identity(xp, x) + none_of_x  # type: ignore[no-any-return]
     result: Any = None
     square: Any = x
     while True:  # binary digits of n, the last one first
@@ -752,11 +754,6 @@ def matrix_exp(xp: XP, x: Tensor, /) -> Tensor:
     for i in range(squarings):
         result = xp.where(times > i, xp.matmul(result, result), result)
     return result  # type: ignore[no-any-return]
-
-
-def is_double(dtype: Any) -> bool:
-    """Whether a library's floating type has 64 bits for a real number."""
-    return str(dtype).endswith(("float64", "complex128"))
 
 
 # Systems of tensors -------------------------------------------------------------------------------------------
