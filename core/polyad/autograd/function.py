@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import views
-from ..backward_hooks import enter, leave
+from ..backward_hooks import enter, leave, own
 from ..errors import AutogradError, DeviceError, OperandError, ShapeError
 from ..function import FUNCTIONS, TENSORS, Function as Record
 from ..grad_mode import enable_grad, no_grad, recording, watched
@@ -376,7 +376,7 @@ def _record(cls: type[Function], outputs: int) -> Record:
     record = cls._records.get(outputs)
     if record is None:
         record = cls._records[outputs] = joint_record(cls.__name__, functools.partial(_backward, cls), outputs)
-        record.provider = cls.__module__
+        record.provider, record.owns = cls.__module__, True
     return record
 
 
@@ -388,7 +388,9 @@ def _backward(cls: type[Function], node: Node, g: Any, args: Sequence[Any], tens
     deeper = [x._device for x in incoming if isinstance(x, Tensor)]
     with enable_grad() if history else unrecorded(node.device, *deeper):
         grads = tuple(
-            leave(x, device) if x is not None else zeros(shape, dtype, device) if ctx._materialize else None
+            (own if isinstance(x, Tensor) else leave)(x, device)  # raw ones are owned, see `Record.owns`
+            if x is not None
+            else (zeros(shape, dtype, device) if ctx._materialize else None)
             for x, (shape, dtype, device) in zip(incoming, ctx._results, strict=True)
         )
         recorded = history and not hasattr(cls.backward, "once_differentiable")
