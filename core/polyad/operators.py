@@ -138,7 +138,7 @@ def into_memory(made: Function, name: str, x: Any, other: Any) -> bool:
                 return False
     except AttributeError:  # an alias emptied by a write, or no tensor
         return False
-    if x._storage is not None and x._path is not None:
+    if x._storage is not None and (x._path is not None or x._root.refusal is not None):
         views.check_write(x, name)
     kernel(data, value)
     version = x._writes

@@ -36,6 +36,8 @@ __all__ = [
     "check_write",
     "cut",
     "fits",
+    "is_shared",
+    "keep_apart",
     "layout_of",
     "node_of",
     "raw",
@@ -79,13 +81,16 @@ class View:
 class Root:
     """Where the history of a group of aliases begins: a node, and the path of the alias that has it.
 
-    Views made by ``detach`` or under ``no_grad`` share memory with their base, but have a root of their own.
+    Views made by ``detach`` or under ``no_grad`` share memory with their base, but have a root of their own. So have
+    the results of an `autograd.Function` that share memory; they refuse writes with history: ``refusal.refuse(by)``
+    raises, and ``refusal.node()`` is the history they have once the memory was written elsewhere.
     """
 
-    __slots__ = ("node", "path", "cut", "base")
+    __slots__ = ("node", "path", "cut", "base", "refusal")
 
     def __init__(self, node: Any, path: Path = None, cut: str | None = None, base: Root | None = None) -> None:
         self.node, self.path, self.cut, self.base = node, path, cut, base
+        self.refusal: Any = None
 
 
 class Storage:
@@ -194,6 +199,20 @@ def cut(tensor: Any, node: Any) -> None:
             tensor._root = Root(node, tensor._path)
         else:
             tensor._root.node = node
+
+
+def is_shared(tensor: Any) -> bool:
+    """Whether another tensor that lives has the same memory."""
+    storage = tensor._storage
+    return storage is not None and any(
+        (other := reference()) is not None and other is not tensor for reference in storage.aliases
+    )
+
+
+def keep_apart(tensor: Any, node: Any, refusal: Any) -> None:
+    """Give an alias a history of its own that no write can be part of (see `Root`)."""
+    tensor._node, tensor._root = node, Root(node, tensor._path)
+    tensor._root.refusal = refusal
 
 
 def row_major(shape: Sequence[int]) -> tuple[int, ...]:
@@ -306,6 +325,8 @@ def check_write(tensor: Any, by: str) -> None:
                 f"{by}: a leaf tensor that requires a gradient cannot be written in place while operations are "
                 f"recorded; write inside 'with polyad.no_grad():', or make a new tensor"
             )
+        if shared and tensor._root.refusal is not None:
+            tensor._root.refusal.refuse(by)
         if shared and type(tensor._root.node) is AccumulateGrad:
             raise AutogradError(
                 f"{by}: a view of a leaf tensor that requires a gradient cannot be written in place while operations "
@@ -398,6 +419,9 @@ def write(tensor: Any, value: Any, node: Any, by: str, *, written: bool = False)
         if history and other._root is root:
             if _released(other):
                 keeping.append(other)
+            _empty(other, "_node")
+        elif history and other._root.refusal is not None and other._root.node is not None:
+            other._root.node = other._root.refusal.node()
             _empty(other, "_node")
     if not backend.writable:
         tensor._data = value

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from .. import views
+from ..backend import Device
 from ..containers import flatten
 from ..errors import AutogradError
 from ..function import Function as Record
@@ -16,7 +17,16 @@ from ..levels import lift, meet
 from ..tensor import Tensor, wrap
 from .joint import joint_record, zeros
 
-__all__ = ["INTERMEDIATE", "LOST", "ONCE", "has_no_history", "once_differentiable", "refuse_attributes", "refusing"]
+__all__ = [
+    "INTERMEDIATE",
+    "LOST",
+    "ONCE",
+    "SharedResult",
+    "has_no_history",
+    "once_differentiable",
+    "refuse_attributes",
+    "refusing",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,6 +43,13 @@ LOST: Final = (
 ONCE: Final = (
     "its backward is marked once_differentiable, so there is no second derivative; write backward in polyad's "
     "operations without the mark to have one"
+)
+
+
+_SHARED: Final = (
+    "it shares memory with another tensor, such as the argument that forward returned as it is or as a view, and its "
+    "backward would know nothing of the write. Return a clone() from forward; or, where forward itself writes to an "
+    "argument, name that in ctx.mark_dirty(...) and return it"
 )
 
 
@@ -139,11 +156,36 @@ def refusing(name: str, g: Any, edges: Sequence[Any], why: str) -> Any:
     """Give a tensor with a history that raises when a gradient comes to it; ``edges`` are where it would go on to."""
     if not isinstance(g, Tensor) or not g.dtype.is_differentiable:
         return g
+    return wrap(views.raw(g), g._device, _refusing_node(name, g._device, edges, why))
+
+
+def _refusing_node(name: str, device: Device, edges: Sequence[Any], why: str) -> Node:
     node: Any = new(Node)
-    node.function, node.device = _refusal(name, why), g._device
+    node.function, node.device = _refusal(name, why), device
     node.edges, node.args = tuple(edges), tuple(None if e is None else () for e in edges)
     node.seq, node.hooks, node.guards, node.shapes = next_sequence(), None, (), None
-    return wrap(views.raw(g), g._device, node)
+    return node  # type: ignore[no-any-return]
+
+
+class SharedResult:
+    """Why a result of an `autograd.Function` cannot be written to: it shares memory with an argument, say.
+
+    A write with history, to either, would change both, and the function's backward would know nothing of it.
+    """
+
+    __slots__ = ("_name", "_device", "_edge")
+
+    def __init__(self, name: str, device: Device, edge: Any) -> None:
+        self._name, self._device, self._edge = name, device, edge
+
+    def refuse(self, by: str) -> None:
+        """Raise where the result itself, or a view of it, is about to be written."""
+        raise AutogradError(f"{by}: a result of {self._name} cannot be written in place: {_SHARED}")
+
+    def node(self) -> Node:
+        """The history of the result once the other was written: one that raises when a gradient comes to it."""
+        why = f"there is no derivative by a result that was written through another tensor since: {_SHARED}"
+        return _refusing_node(self._name, self._device, [self._edge], why)
 
 
 def _refusal(name: str, why: str) -> Record:
