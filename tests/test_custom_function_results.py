@@ -116,6 +116,8 @@ def test_several_views_and_results_without_gradient() -> None:
     assert not same.requires_grad
     with pytest.raises(errors.AutogradError, match="a result of Mine cannot be written"):
         same.zero_()
+    with pytest.raises(errors.AutogradError, match="a result of Mine cannot be written"):
+        same[0] = 0
     assert y.tolist() == [[1, 2], [3, 4]]
 
 

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import polyad as ad
+from polyad import errors
+from polyad.autograd import graph
 from polyad.backend import Backend
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -155,3 +157,162 @@ def test_hooks_that_write_do_not_see_each_other() -> None:
     y.sum().backward()
     assert len(collected) == 2
     assert (seen, y.grad.tolist(), x.grad.tolist()) == ([[1, 1]], [1, 1], [3, 3])
+
+
+# What is kept ----------------------------------------------------------------------------------------------------
+
+
+PACKS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "itself": (lambda t: t, lambda t: t),
+    "view": (lambda t: t.view(-1), lambda t: t.view(2)),
+    "detached": (lambda t: {"kept": [t.detach()]}, lambda kept: kept["kept"][0]),
+    "of an object": (lambda t: lambda: t, lambda give: give()),
+}
+
+
+@pytest.mark.parametrize("kind", PACKS)
+def test_what_hooks_packed_without_a_copy_is_guarded(kind: str) -> None:
+    x = leaf([1.0, 2.0])
+    for overwritten in (False, True):
+        a = x * 2
+        with graph.saved_tensors_hooks(*PACKS[kind]):
+            y = a * a
+            z = y.exp()
+        if overwritten:
+            y.detach().zero_()  # nobody needs it: the result of the second is kept, not its operand
+            a.add_(1)
+            with pytest.raises(errors.AutogradError, match=r"MultiplyBackward kept .* overwritten .*\(add_\)"):
+                z.sum().backward()
+        else:
+            (g,) = ad.autograd.grad(y.sum(), x)
+            assert g.tolist() == [8, 16]
+
+
+def test_results_that_hooks_packed_without_a_copy_are_guarded() -> None:
+    x = leaf([1.0, 2.0])
+    with graph.saved_tensors_hooks(lambda t: t, lambda t: t):
+        y = x.exp()
+    with ad.no_grad():
+        y.mul_(2)
+    with pytest.raises(errors.AutogradError, match=r"ExpBackward kept .* overwritten .*\(multiply_\)"):
+        y.sum().backward()
+
+
+def test_what_hooks_copied_may_be_overwritten() -> None:
+    x = leaf([1.0, 2.0])
+    for pack, unpack in ((lambda t: t.clone(), lambda t: t), (lambda t: t.tolist(), ad.tensor)):
+        a = x * 2
+        with graph.saved_tensors_hooks(pack, unpack):
+            y = a * a
+        a.add_(1)
+        assert ad.autograd.grad(y.sum(), x)[0].tolist() == [8, 16]
+
+
+def test_arrays_of_the_library_are_guarded_where_they_share_memory(backend: Backend) -> None:
+    x = leaf([1.0, 2.0])
+    a = x * 2
+    with graph.saved_tensors_hooks(lambda t: t.array, lambda array: ad.asarray(array).clone()):
+        y = a * a
+    a.add_(1)
+    if backend.writable:
+        with pytest.raises(errors.AutogradError, match="overwritten"):
+            y.sum().backward()
+    else:
+        assert ad.autograd.grad(y.sum(), x)[0].tolist() == [8, 16]
+
+
+def test_what_is_kept_on_the_host_is_guarded_where_it_is_there_already(backend: Backend) -> None:
+    x = leaf([1.0, 2.0])
+    a = x * 2
+    with graph.save_on_cpu():
+        y = a * a
+    a.add_(1)
+    if backend.is_host:
+        with pytest.raises(errors.AutogradError, match=r"MultiplyBackward kept .* overwritten .*\(add_\)"):
+            y.sum().backward()
+    else:  # copied
+        assert ad.autograd.grad(y.sum(), x)[0].tolist() == [8, 16]
+
+
+def test_saved_tensors_that_are_packed_may_be_overwritten_where_that_is_allowed() -> None:
+    x = leaf([1.0, 2.0])
+    a = x * 2
+    with graph.allow_mutation_on_saved_tensors(), graph.save_on_cpu():
+        y = a * a
+    a.add_(1)
+    assert ad.autograd.grad(y.sum(), x)[0].tolist() == [8, 16]
+
+
+def test_custom_functions_that_pack_are_guarded() -> None:
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.save_for_backward(x)
+        return x * x
+
+    square = made(forward, lambda ctx, g: g * 2 * ctx.saved_tensors[0])
+    a = leaf([1.0, 2.0]) * 1
+    with graph.saved_tensors_hooks(lambda t: t, lambda t: t):
+        y = square.apply(a)
+    a.add_(1)
+    with pytest.raises(errors.AutogradError, match="MadeBackward kept .* overwritten"):
+        y.sum().backward()
+
+
+def set_data(t: Any) -> None:
+    t.data = t.clone()
+
+
+def set_part(t: Any) -> None:
+    t[0] = 5.0
+
+
+WRITES: dict[str, Callable[[Any], Any]] = {
+    "mul_": lambda t: t.mul_(2),
+    "zero_": lambda t: t.zero_(),
+    "a view": lambda t: t[:1].add_(1),
+    "detached": lambda t: t.detach().fill_(1),
+    "index": set_part,
+    "mask": lambda t: t.masked_fill_(t > 0, 1.0),
+    "data": set_data,
+    "index_add_": lambda t: t.index_add_(0, ad.tensor([0]), ad.ones(1)),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_pack_hooks_cannot_write(write: str) -> None:
+    x = leaf([1.0, 2.0])
+    given: list[Any] = []
+
+    def pack(t: Any) -> Any:
+        given.append(t)
+        WRITES[write](t)
+        return t
+
+    with (
+        graph.saved_tensors_hooks(pack, lambda t: t),
+        pytest.raises(
+            errors.AutogradError, match=r"MultiplyBackward keeps.*pack hook '.*pack' got.*must not write.*clone"
+        ),
+    ):
+        _ = x * x
+    assert x.tolist() == [1, 2]
+    with pytest.raises(errors.AutogradError, match="must not write"):
+        WRITES[write](given[0])  # nor later
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_what_a_node_shows_cannot_be_written(write: str) -> None:
+    x = leaf([1.0, 2.0])
+    a = x * 2
+    y = a * a
+    with ad.no_grad(), pytest.raises(errors.AutogradError, match="what MultiplyBackward keeps for its gradient, which"):
+        WRITES[write](y.grad_fn._saved_x1)
+    assert (y.grad_fn._saved_x1 + 1).tolist() == [3, 5]
+    assert ad.autograd.grad(y.sum(), x)[0].tolist() == [8, 16]
+
+
+def test_what_was_overwritten_is_not_shown() -> None:
+    a = leaf([1.0, 2.0]) * 2
+    y = a * a
+    a.add_(1)
+    with pytest.raises(errors.AutogradError, match="MultiplyBackward kept .* overwritten"):
+        _ = y.grad_fn._saved_x1

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 from .errors import AutogradError, ShapeError
 from .function import Function
 from .grad_mode import recording
-from .graph import AccumulateGrad, Version, guard, new, record
+from .graph import AccumulateGrad, Sealed, Version, guard, new, record
 from .kernels import Step
 from .keys import ARRAY
 from .rules import is_complex
@@ -314,11 +314,14 @@ def check_write(tensor: Any, by: str) -> None:
     Raises
     ------
     AutogradError
-        For a leaf that requires a gradient, or a view of one, while operations are recorded.
+        For a leaf that requires a gradient, or a view of one, and for what no history could be had of, while operations
+        are recorded; for a tensor that is `Sealed`.
     ShapeError
         For an expanded tensor, of which several elements are one place in memory.
     """
     shared = tensor._storage is not None
+    if type(tensor._writes) is Sealed:
+        tensor._writes.refuse(by)
     if recording():
         if type(node_of(tensor)) is AccumulateGrad:
             raise AutogradError(

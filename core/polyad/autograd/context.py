@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import AutogradError, OperandError
-from ..graph import Node, Output, ShownNode, opened, opened_value
+from ..graph import Node, Output, ShownNode, check_kept, opened_value
 from ..tensor import Tensor, wrap
 from .refusals import INTERMEDIATE
 
@@ -109,7 +109,7 @@ class FunctionCtx:
                 f"{self._name}: what was saved is gone, since the graph was freed: by a backward() that went through "
                 f"it, or with the results; write backward(retain_graph=True) to keep it"
             )
-        opened(node)  # raises if something was overwritten
+        check_kept(node)
         return node
 
     def _restored(self, i: int, array: Any, kept: Any, node: Node, create_graph: bool) -> Tensor:
