@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -286,3 +287,76 @@ def test_writes_to_saved_tensors_count(backend: Backend) -> None:
     torch = pytest.importorskip("torch")
     match = "modified by an inplace operation"
     assert program(torch) == [20, 20]
+
+
+# Intermediates that hide -----------------------------------------------------------------------------------------
+
+
+class Plain:
+    pass
+
+
+class Slotted:
+    __slots__ = ("empty", "square")
+
+
+@dataclass
+class Record:
+    square: Any
+    count: int = 3
+
+
+def plain(x: Any) -> Any:
+    made = Plain()
+    made.square = x * x  # type: ignore[attr-defined]
+    return made
+
+
+def slotted(x: Any) -> Any:
+    made = Slotted()
+    made.square = x * x
+    return made
+
+
+HIDING: dict[str, Callable[[Any], Any]] = {
+    "dictionary": plain,
+    "slots": slotted,
+    "dataclass": lambda x: Record({"of": [x * x]}),
+    "inside a list": lambda x: [1, plain(x)],
+}
+
+
+@pytest.mark.parametrize("kind", HIDING)
+def test_intermediates_in_objects_are_refused(kind: str) -> None:
+    """As attributes of the context are: PyTorch raises too, where they had a history."""
+
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.helper = HIDING[kind](x)
+        ctx.save_for_backward(x)
+        return x**3
+
+    def backward(ctx: Any, g: Any) -> Any:
+        held = ctx.helper[1] if isinstance(ctx.helper, list) else ctx.helper
+        square = held.square["of"][0] if isinstance(held, Record) else held.square
+        return g * 3 * square
+
+    x = leaf([2.0])
+    y = made(forward, backward).apply(x)
+    match = r"Mine: ctx\.helper has, as attribute 'square' of (Plain|Slotted|Record), a tensor, and gradients are to be"
+    with pytest.raises(errors.AutogradError, match=match):
+        ad.autograd.grad(y.sum(), x, create_graph=True)
+    assert ad.autograd.grad(y.sum(), x)[0].tolist() == [12]
+
+
+def test_objects_whose_tensors_have_a_history_are_fine() -> None:
+    factor = leaf([3.0])
+
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.helper = Record(factor)
+        ctx.device, ctx.kind, ctx.library = x.device, Plain, ad
+        return x * factor
+
+    x = leaf([2.0])
+    y = made(forward, lambda ctx, g: g * ctx.helper.square).apply(x)
+    (g,) = ad.autograd.grad(y.sum(), x, create_graph=True)
+    assert ad.autograd.grad(g.sum(), factor)[0].tolist() == [1]

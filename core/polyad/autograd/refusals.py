@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
 from typing import Any, Final, TypeVar
 
 from .. import views
@@ -61,13 +62,42 @@ def has_no_history(x: Any) -> bool:
 def refuse_attributes(ctx: Any, name: str) -> None:
     """Raise for tensors that are attributes of a context: how they depend on the arguments is not known."""
     for key, value in vars(ctx).items():
-        if key[0] != "_" and any(isinstance(x, Tensor) and x.dtype.is_differentiable for x in flatten(value)[0]):
-            what = "is" if isinstance(value, Tensor) else "has"
+        if key[0] == "_":
+            continue
+        found = _with_tensor(value)
+        if found is not None:
             raise AutogradError(
-                f"{name}: ctx.{key} {what} a tensor, and gradients are to be recorded: how it depends on the inputs is "
+                f"{name}: ctx.{key}{found} a tensor, and gradients are to be recorded: how it depends on the inputs is "
                 f"not known, so a second derivative would be wrong. Keep inputs and outputs by "
                 f"ctx.save_for_backward(...), pass constants as arguments, or mark backward with @once_differentiable"
             )
+
+
+def _with_tensor(value: Any) -> str | None:
+    """Say how a value has a tensor, in words that follow its name; None if it has none that could be seen."""
+    if isinstance(value, Tensor):
+        return " is" if value.dtype.is_differentiable else None
+    for leaf in flatten(value)[0]:
+        if isinstance(leaf, Tensor):
+            if leaf.dtype.is_differentiable:
+                return " has"
+            continue
+        for key, part in _attributes(leaf):
+            if any(map(has_no_history, flatten(part)[0])):
+                return f" has, as attribute {key!r} of {type(leaf).__name__},"
+    return None
+
+
+def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
+    """The attributes of an object, in its dictionary or in slots."""
+    if isinstance(value, (type, ModuleType)):  # hold what is anybody's
+        return
+    yield from list(getattr(value, "__dict__", {}).items())
+    for cls in type(value).__mro__:
+        slots = cls.__dict__.get("__slots__", ())
+        for key in (slots,) if isinstance(slots, str) else slots:
+            if key not in ("__dict__", "__weakref__") and hasattr(value, key):
+                yield key, getattr(value, key)
 
 
 def once_differentiable(backward: F) -> F:
