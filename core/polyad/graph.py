@@ -415,28 +415,28 @@ def opened(node: Node) -> tuple[Any, ...]:
     AutogradError
         Naming the operation that kept it and the write.
     """
-    args = node.args
+    args, guards = node.args, node.guards
     assert args is not None
     check_kept(node)
-    return _unpacked(args) if PACKED in node.guards[:1] else args
+    return _unpacked(args) if guards and guards[0] is PACKED else args
 
 
 def check_kept(node: Node) -> None:
     """Raise if an array that a node keeps was overwritten."""
     guards = node.guards
     for i in range(0, len(guards), 2):
-        if guards[i] is not PACKED:
-            check_version(node.name(), guards[i], guards[i + 1])
+        version, count = guards[i], guards[i + 1]
+        if version.count != count and version is not PACKED:
+            refuse_stale(node.name(), version, count)
 
 
-def check_version(keeper: str, version: Version, count: int) -> None:
-    """Raise if an array that was kept at one count of its version is at another."""
-    if version.count != count:
-        raise AutogradError(
-            f"a tensor that {keeper} kept for its gradient was overwritten by an in-place operation "
-            f"({version.by or 'a write'}): it is at version {version.count}, and version {count} was kept. "
-            f"Use the out-of-place form, or x.clone() before the write"
-        )
+def refuse_stale(keeper: str, version: Version, count: int) -> None:
+    """Raise for an array that was kept at one count of its version, and is at another."""
+    raise AutogradError(
+        f"a tensor that {keeper} kept for its gradient was overwritten by an in-place operation "
+        f"({version.by or 'a write'}): it is at version {version.count}, and version {count} was kept. "
+        f"Use the out-of-place form, or x.clone() before the write"
+    )
 
 
 def _unpacked(args: Sequence[Any]) -> tuple[Any, ...]:

@@ -174,7 +174,8 @@ def _check_dirty(
 def results(cls: type[Function], ctx: Any, args: Any, edges: tuple[Any, ...], outputs: Sequence[Any]) -> list[Any]:
     """Record the call: give its results with their history."""
     tensors = [t for t in outputs if isinstance(t, Tensor)]
-    differentiable = [t.dtype.is_differentiable and not any(t is c for c in ctx._constant) for t in tensors]
+    constant = ctx._constant
+    differentiable = [t.dtype.is_differentiable and not (constant and any(t is c for c in constant)) for t in tensors]
     node: Any = new(FunctionNode)
     node.function = _record(cls, len(tensors))
     node.device, node.edges, node.seq = tensors[0]._device, edges, next_sequence()
@@ -182,14 +183,14 @@ def results(cls: type[Function], ctx: Any, args: Any, edges: tuple[Any, ...], ou
     node.guards = ()
     node.args = tuple(None if e is None else (ctx,) for e in edges)
     ctx._arguments, ctx._results = tuple(map(form_of, args)), tuple(map(form_of, tensors))
-    numbers = iter(range(len(tensors)))
-    ctx._outputs = tuple(next(numbers) if isinstance(t, Tensor) else None for t in outputs)
     made: list[Any] = []
     index = 0
     for output in outputs:
         if not isinstance(output, Tensor):
+            ctx._outputs += (None,)
             made.append(output)
             continue
+        ctx._outputs += (index,)
         edge = edge_of_result(node, index) if differentiable[index] else None
         made.append(_connected(cls, ctx, output, edge, args))
         index += 1
@@ -213,7 +214,7 @@ def _connected(cls: type, ctx: Any, output: Tensor, edge: Any, args: Any) -> Ten
         other._grad = None
         views.adopt(other, output)
         output = other
-    if output.dtype.is_differentiable and views.is_shared(output):
+    if views.is_shared(output) and output.dtype.is_differentiable:
         views.keep_apart(output, edge, SharedResult(cls.__name__, output._device, edge))
     elif edge is not None:
         views.cut(output, edge)

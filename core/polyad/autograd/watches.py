@@ -16,7 +16,7 @@ from ..containers import flatten
 from ..errors import AutogradError, OperandError
 from ..function import ARRAY, ARRAYS, ONE_OF, OUT
 from ..grad_mode import no_grad, watched, watching
-from ..graph import PACKED, Node, Packed, Sealed, Version, check_version, guard, specs_of
+from ..graph import PACKED, Node, Packed, Sealed, Version, guard, refuse_stale, specs_of
 from ..tensor import Tensor, wrap
 
 __all__ = ["Compute", "PackHooks", "Packing", "Watch", "here", "refuse_if_disabled", "switched"]
@@ -193,8 +193,8 @@ class _Unpacking:
         name, device = _name(self.hook), kept.device
         if not isinstance(found, Tensor):
             raise OperandError(f"the unpack hook {name} must return a tensor; it returned a {type(found).__name__}")
-        if kept.shares or found._writes is kept.seal:
-            check_version(kept.keeper, kept.seal.of, kept.at)
+        if kept.seal.count != kept.at and (kept.shares or found._writes is kept.seal):
+            refuse_stale(kept.keeper, kept.seal.of, kept.at)
         array = views.raw(found)
         if array.shape != kept.shape or found._device is not device or array.dtype != kept.dtype:
             raise OperandError(
