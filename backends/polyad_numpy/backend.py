@@ -168,6 +168,11 @@ class NumPyBackend(Backend):
         """Copy views and shared arrays."""
         return array.copy() if shared or array.base is not None or not array.flags.c_contiguous else array
 
+    def sealed(self, array: Any) -> Any:
+        """Make the array's memory one that is only read."""
+        array.flags.writeable = False
+        return array
+
     def contiguous(self, array: Any) -> Any:
         """Copy what is not in row-major order, or cannot be written."""
         flags = array.flags

@@ -84,7 +84,7 @@ class Device:
         try:
             return self._ones[shape, dtype]
         except KeyError:
-            found = self.asarray(self.kernels[FUNCTIONS["ones"]](shape=shape, dtype=dtype))
+            found = self.backend.sealed(self.asarray(self.kernels[FUNCTIONS["ones"]](shape=shape, dtype=dtype)))
             if not self.backend.is_traced(found):
                 self._ones[shape, dtype] = found
             return found
@@ -394,6 +394,10 @@ class Backend:
 
     def owned(self, array: Array, shared: bool) -> Array:
         """Give an array that may be written: itself if nobody else has its memory, otherwise a copy."""
+        return array
+
+    def sealed(self, array: Array) -> Array:
+        """Give a new array such that writing to it raises, where the library can; otherwise as it is."""
         return array
 
     def contiguous(self, array: Array) -> Array:

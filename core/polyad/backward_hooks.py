@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from .graph import AccumulateGrad, Hooks, Output
 from .levels import lift, meet, unrecorded
 from .tensor import Tensor, require_gradient, wrap
 
-__all__ = ["PassHook", "after", "before", "call_hooks", "enter", "leave"]
+__all__ = ["PassHook", "after", "before", "call_hooks", "enter", "leave", "own"]
 
 
 class PassHook:
@@ -47,11 +48,23 @@ def leave(g: Any, device: Device) -> Tensor:
     return FUNCTIONS["conj"].call(g) if g.dtype.is_complex else g  # type: ignore[no-any-return]
 
 
+def own(g: Any, device: Device) -> Tensor:
+    """A gradient as a user's code gets it that may write to it: the engine's own may go on along several paths."""
+    if g.dtype.is_complex if isinstance(g, Tensor) else device.dtypes[g.dtype].is_complex:
+        return leave(g, device)  # conjugated, so it is new
+    if isinstance(g, Tensor):
+        return FUNCTIONS["clone"].call(g)  # type: ignore[no-any-return]
+    return leave(device.backend.owned(device.asarray(g), True), device)
+
+
 def _seen(g: Any, device: Device) -> Any:
-    """A gradient as a hook gets it: in memory of its own, for the same array may go on along several paths."""
-    if g is None:
-        return None
-    return leave(g if isinstance(g, Tensor) else device.backend.owned(g, True), device)
+    """A gradient as a hook gets it."""
+    return None if g is None else own(g, device)
+
+
+def _written(seen: Any) -> bool:
+    """Whether a hook wrote to the gradient that it got. As in PyTorch, that is as if it had returned it."""
+    return seen is not None and seen.version > 0
 
 
 def _mode(gradients: Sequence[Any], device: Device) -> Any:
@@ -65,8 +78,10 @@ def _of(hook: Any) -> str:
 
 def _replaced(hook: Any, changed: Any, seen: Any, g: Any, device: Device) -> Any:
     """What a hook returned in place of a gradient, as the engine carries it."""
+    if changed is None and not _written(seen):
+        return g
     if changed is None or changed is seen:
-        return enter(seen, seen, isinstance(g, Tensor)) if changed is seen and seen is not None else g
+        return enter(seen, seen, isinstance(g, Tensor))
     if not isinstance(changed, Tensor):
         raise OperandError(f"a hook must return a tensor or None; {_of(hook)!r} returned a {type(changed).__name__}")
     if seen is not None:
@@ -108,10 +123,14 @@ def before(node: Any, g: Any, roots: Any = None, needed: Any = None) -> Any:
 def after(node: Any, g: Any, gradients: Sequence[Any]) -> Sequence[Any]:
     """Call the hooks of a node that ran, with the gradients of its inputs and of its results."""
     devices = [e.node.device if type(e) is Output else e.device if e is not None else None for e in node.edges]
-    outputs = tuple(_seen(x, node.device) for x in (g if type(g) is tuple else (g,)))
-    with _mode([*gradients, g], node.device):
+    outputs = g if type(g) is tuple else (g,)
+
+    def called(hook: Any, seen: Any) -> Any:
+        return hook(seen, tuple(_seen(x, node.device) for x in outputs))
+
+    with _mode([*gradients, *outputs], node.device):
         for hook in list(node.hooks.post.values()):
-            gradients = _exchanged(hook, lambda seen, call=hook: call(seen, outputs), gradients, devices)
+            gradients = _exchanged(hook, functools.partial(called, hook), gradients, devices)
     return gradients
 
 
@@ -121,7 +140,7 @@ def _exchanged(hook: Any, call: Callable[..., Any], grads: Sequence[Any], where:
     seen = tuple(_seen(g, device) for g, device in zip(grads, devices, strict=True))
     changed = call(seen)
     if changed is None:
-        return list(grads)
+        return [enter(s, s, isinstance(g, Tensor)) if _written(s) else g for s, g in zip(seen, grads, strict=True)]
     if isinstance(changed, Tensor):
         changed = (changed,)
     if not isinstance(changed, (tuple, list)):

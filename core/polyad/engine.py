@@ -208,7 +208,11 @@ def _propagate(
             if function.variadic:
                 if function.joint is None:
                     rules = rules_for(function, len(args))
-                elif not tracked:
+                elif function.owns and not tensors:
+                    gradient = None  # a second name
+                    shared = sys.getrefcount(g) > ALONE
+                    g = _own_all(g, device) if type(g) is tuple else _own(g, device, shared)
+                if function.joint is not None and not tracked:
                     gradients = function.joint(node, g, args, tensors, create_graph)
             if tracked or hooks is not None:
                 if gradients is None:
@@ -279,6 +283,17 @@ def _sum(there: Any, gradient: Any, device: Device, tensors: bool) -> Any:
     if device.add_into is not None and sys.getrefcount(there) <= ALONE:
         return device.add_into(there, gradient)
     return device.kernels[FUNCTIONS["add"]](there, gradient)
+
+
+def _own(g: Any, device: Device, shared: bool) -> Any:
+    """A raw gradient in memory of its own: copied, if anybody else has it."""
+    return device.backend.owned(device.asarray(g), shared or type(g) is not device.array)
+
+
+def _own_all(gradients: tuple[Any, ...], device: Device) -> tuple[Any, ...]:
+    """The same of the gradients of several results, None for none."""
+    shared = [sys.getrefcount(g) > ALONE + 1 for g in gradients]  # one name is the tuple's
+    return tuple(None if g is None else _own(g, device, s) for g, s in zip(gradients, shared, strict=True))
 
 
 def _all_gradients(

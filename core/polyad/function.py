@@ -269,6 +269,9 @@ class Function:
     joint : callable or None
         In place of rules: ``joint(node, g, args, tensors, history)`` gives the gradients of all inputs, None for none:
         as Tensors or raw arrays, as ``g`` is, and with a history or without.
+    owns : bool
+        Whether it hands raw gradients on to users, who may write to them and keep them: then nobody else has their
+        memory.
 
     Examples
     --------
@@ -283,6 +286,7 @@ class Function:
         *("takes", "gives", "promotes", "broadcasts", "differentiable", "standard", "prepare", "provider"),
         *("samples", "call", "doc", "signature", "usage", "view", "keeps_out", "sequence", "accumulates"),
         *("keeps_outputs", "wide", "results", "fields", "joint", "elementwise", "jvp", "batching"),
+        "owns",
     )
 
     def __init__(
@@ -353,6 +357,7 @@ class Function:
         self.view: Any = None
         self.call: Any = None
         self.joint: Any = None
+        self.owns = False
 
     def _read(self, rule: Rule) -> Spec:
         """Turn a rule's parameter names into what is to be kept for it."""

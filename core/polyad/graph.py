@@ -32,6 +32,36 @@ class Version:
         self.count, self.by = 0, None
 
 
+class Sealed(Version):
+    """The version of a tensor that has the memory of a kept array, and must not be written.
+
+    Attributes
+    ----------
+    of : Version
+        That of the array, so that what is kept of this tensor in turn is guarded.
+    why : str
+        What a write is answered with.
+    """
+
+    __slots__ = ("of", "why")
+
+    def __init__(self, of: Version, why: str) -> None:
+        self.of, self.why, self.by = of, why, None
+
+    @property
+    def count(self) -> int:
+        """How often the array was written."""
+        return self.of.count
+
+    @count.setter
+    def count(self, value: int) -> None:
+        self.refuse("in-place write")
+
+    def refuse(self, by: str) -> None:
+        """Raise, for a write by an operation."""
+        raise AutogradError(f"{by}: {self.why}")
+
+
 class Handle:
     """What a registration of a hook gives: ``handle.remove()`` undoes it. Also a context manager."""
 
@@ -404,19 +434,28 @@ def opened(node: Node) -> tuple[Any, ...]:
     AutogradError
         Naming the operation that kept it and the write.
     """
-    guards, args = node.guards, node.args
+    args, guards = node.args, node.guards
     assert args is not None
+    check_kept(node)
+    return _unpacked(args) if guards and guards[0] is PACKED else args
+
+
+def check_kept(node: Node) -> None:
+    """Raise if an array that a node keeps was overwritten."""
+    guards = node.guards
     for i in range(0, len(guards), 2):
         version, count = guards[i], guards[i + 1]
-        if version is PACKED:
-            args = _unpacked(args)
-        elif version.count != count:
-            raise AutogradError(
-                f"a tensor that {node.name()} kept for its gradient was overwritten by an in-place operation "
-                f"({version.by or 'a write'}): it is at version {version.count}, and version {count} was kept. "
-                f"Use the out-of-place form, or x.clone() before the write"
-            )
-    return args
+        if version.count != count and version is not PACKED:
+            refuse_stale(node.name(), version, count)
+
+
+def refuse_stale(keeper: str, version: Version, count: int) -> None:
+    """Raise for an array that was kept at one count of its version, and is at another."""
+    raise AutogradError(
+        f"a tensor that {keeper} kept for its gradient was overwritten by an in-place operation "
+        f"({version.by or 'a write'}): it is at version {version.count}, and version {count} was kept. "
+        f"Use the out-of-place form, or x.clone() before the write"
+    )
 
 
 def _unpacked(args: Sequence[Any]) -> tuple[Any, ...]:

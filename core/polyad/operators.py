@@ -12,7 +12,7 @@ from .careful import SCALARS, careful, constant
 from .errors import DTypeError, ShapeError
 from .function import Function
 from .grad_mode import recording
-from .graph import Version
+from .graph import Sealed, Version
 from .levels import refuse_write
 from .tensor import Tensor, wrap
 from .views import node_of, raw
@@ -138,7 +138,7 @@ def into_memory(made: Function, name: str, x: Any, other: Any) -> bool:
                 return False
     except AttributeError:  # an alias emptied by a write, or no tensor
         return False
-    if x._storage is not None and x._path is not None:
+    if (x._storage is not None and (x._path is not None or x._root.refusal is not None)) or type(x._writes) is Sealed:
         views.check_write(x, name)
     kernel(data, value)
     version = x._writes

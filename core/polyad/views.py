@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 from .errors import AutogradError, ShapeError
 from .function import Function
 from .grad_mode import recording
-from .graph import AccumulateGrad, Version, guard, new, record
+from .graph import AccumulateGrad, Sealed, Version, guard, new, record
 from .kernels import Step
 from .keys import ARRAY
 from .rules import is_complex
@@ -38,6 +38,8 @@ __all__ = [
     "cut",
     "exclusive",
     "fits",
+    "is_shared",
+    "keep_apart",
     "layout_of",
     "node_of",
     "raw",
@@ -85,13 +87,16 @@ class View:
 class Root:
     """Where the history of a group of aliases begins: a node, and the path of the alias that has it.
 
-    Views made by ``detach`` or under ``no_grad`` share memory with their base, but have a root of their own.
+    Views made by ``detach`` or under ``no_grad`` share memory with their base, but have a root of their own. So have
+    the results of an `autograd.Function` that share memory; they refuse writes with history: ``refusal.refuse(by)``
+    raises, and ``refusal.node()`` is the history they have once the memory was written elsewhere.
     """
 
-    __slots__ = ("node", "path", "cut", "base")
+    __slots__ = ("node", "path", "cut", "base", "refusal")
 
     def __init__(self, node: Any, path: Path = None, cut: str | None = None, base: Root | None = None) -> None:
         self.node, self.path, self.cut, self.base = node, path, cut, base
+        self.refusal: Any = None
 
 
 class Storage:
@@ -205,6 +210,20 @@ def cut(tensor: Any, node: Any) -> None:
             tensor._root.node = node
 
 
+def is_shared(tensor: Any) -> bool:
+    """Whether another tensor that lives has the same memory."""
+    storage = tensor._storage
+    return storage is not None and any(
+        (other := reference()) is not None and other is not tensor for reference in storage.aliases
+    )
+
+
+def keep_apart(tensor: Any, node: Any, refusal: Any) -> None:
+    """Give an alias a history of its own that no write can be part of (see `Root`)."""
+    tensor._node, tensor._root = node, Root(node, tensor._path)
+    tensor._root.refusal = refusal
+
+
 def row_major(shape: Sequence[int]) -> tuple[int, ...]:
     """Strides in elements of a contiguous array."""
     strides: list[int] = []
@@ -309,17 +328,22 @@ def check_write(tensor: Any, by: str) -> None:
     Raises
     ------
     AutogradError
-        For a leaf that requires a gradient, or a view of one, while operations are recorded.
+        For a leaf that requires a gradient, or a view of one, and for what no history could be had of, while operations
+        are recorded; for a tensor that is `Sealed`.
     ShapeError
         For an expanded tensor, of which several elements are one place in memory.
     """
     shared = tensor._storage is not None
+    if type(tensor._writes) is Sealed:
+        tensor._writes.refuse(by)
     if recording():
         if type(node_of(tensor)) is AccumulateGrad:
             raise AutogradError(
                 f"{by}: a leaf tensor that requires a gradient cannot be written in place while operations are "
                 f"recorded; write inside 'with polyad.no_grad():', or make a new tensor"
             )
+        if shared and tensor._root.refusal is not None:
+            tensor._root.refusal.refuse(by)
         if shared and type(tensor._root.node) is AccumulateGrad:
             raise AutogradError(
                 f"{by}: a view of a leaf tensor that requires a gradient cannot be written in place while operations "
@@ -411,9 +435,14 @@ def write(tensor: Any, value: Any, node: Any, by: str, *, written: bool = False)
     keeping = []
     for reference in storage.aliases:
         other = reference()
-        if other is not None and other._root is root:
+        if other is None:
+            continue
+        if other._root is root:
             if _released(other):
                 keeping.append(other)
+            _empty(other, "_node")
+        elif other._root.refusal is not None and other._root.node is not None:
+            other._root.node = other._root.refusal.node()
             _empty(other, "_node")
     for other in keeping:
         if node_of(other) is not None:

@@ -3,150 +3,24 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
 from .. import views
-from ..backward_hooks import enter, leave
+from ..backward_hooks import enter, leave, own
 from ..errors import AutogradError, DeviceError, OperandError, ShapeError
 from ..function import FUNCTIONS, TENSORS, Function as Record
 from ..grad_mode import enable_grad, no_grad, recording, watched
-from ..graph import Node, Output, guard, new, next_sequence, opened_value
+from ..graph import Node, guard, new, next_sequence
 from ..levels import lift, meet, unrecorded
 from ..rules import sum_to
-from ..tensor import Tensor, wrap
+from ..tensor import Tensor
+from .context import FunctionCtx, FunctionNode, context_of, edge_of_result
 from .joint import constant_in, form_of, joint_record, zeros
-from .refusals import INTERMEDIATE, LOST, has_no_history, once_differentiable, refuse_attributes, refusing
+from .refusals import LOST, SharedResult, has_no_history, once_differentiable, refuse_attributes, refusing
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
-
-
-class FunctionCtx:
-    """What `Function.forward` leaves for `Function.backward`: ``ctx``. Attributes may be set on it.
-
-    Attributes
-    ----------
-    needs_input_grad : tuple of bool
-        For each argument whether a gradient is wanted of it.
-    """
-
-    needs_input_grad: tuple[bool, ...] = ()
-    _to_save: tuple[Any, ...] | None = None
-    _for_forward: tuple[Any, ...] | None = None
-    _varied = False  # whether a direction comes in, so that what was computed in forward is not constant
-    _saved: tuple[Any, ...] = ()  # (array, edge of an input, index of an output or None, device) of each tensor
-    _guards: tuple[Any, ...] = ()
-    _dirty: tuple[Any, ...] = ()
-    _constant: frozenset[int] = frozenset()
-    _materialize = True
-    _name = "Function"
-    _arguments: tuple[Any, ...] = ()  # (shape, native type, device) of each tensor, None for other arguments
-    _results: tuple[Any, ...] = ()  # the same of each output
-    _pass: tuple[Node, bool] | None = None
-    _opened: list[Any] | None = None  # what was kept, while a pass is at the node
-
-    def save_for_backward(self, *tensors: Tensor | None) -> None:
-        """Keep tensors for `backward`, which finds them in ``saved_tensors``.
-
-        Inputs and outputs are to be kept this way, and not as attributes: it notices when they are overwritten, and
-        keeps no cycle alive.
-
-        Parameters
-        ----------
-        *tensors : Tensor or None
-
-        Raises
-        ------
-        OperandError
-            If one is something else.
-        """
-        self._to_save = self._checked("save_for_backward", tensors)
-
-    def save_for_forward(self, *tensors: Tensor | None) -> None:
-        """Keep tensors for `jvp`, which finds them in ``saved_tensors``; without it those of `save_for_backward`.
-
-        Parameters
-        ----------
-        *tensors : Tensor or None
-
-        Raises
-        ------
-        OperandError
-            If one is something else.
-        """
-        self._for_forward = self._checked("save_for_forward", tensors)
-
-    def _checked(self, method: str, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
-        for i, t in enumerate(tensors):
-            if t is not None and not isinstance(t, Tensor):
-                raise OperandError(
-                    f"{self._name}: {method} takes tensors; argument {i} is a {type(t).__name__}. "
-                    f"Write ctx.name = value for anything else"
-                )
-        return tensors
-
-    @property
-    def saved_tensors(self) -> tuple[Any, ...]:
-        """What was kept for `backward`, or for `jvp`. Where gradients are recorded, inputs and outputs have a history.
-
-        Raises
-        ------
-        AutogradError
-            If gradients are to be recorded, and something is neither input nor output: how it depends on the inputs
-            is not known, so a second derivative would be wrong.
-        """
-        if self._pass is None:
-            return self._to_save or ()
-        if self._opened is None:
-            self._opened = [opened_value(kept and kept[0]) for kept in self._saved]
-        node, create_graph = self._pass
-        return tuple(self._restored(i, kept, node, create_graph) for i, kept in enumerate(self._saved))
-
-    def _restored(self, i: int, kept: Any, node: Node, create_graph: bool) -> Any:
-        if kept is None:
-            return None
-        _, edge, index, device, known = kept
-        array = self._opened[i]  # type: ignore[index]
-        if (create_graph or self._varied) and not known:
-            what = INTERMEDIATE.format(what=f"saved_tensors[{i}]", shape=tuple(array.shape))
-            raise AutogradError(f"{self._name}: {what}")
-        if device.depth and not create_graph:
-            return wrap(array, device)
-        return wrap(array, device, _edge(node, index) if index is not None else edge)
-
-    def mark_dirty(self, *tensors: Tensor) -> None:
-        """Say which inputs forward wrote to in place. They have to be among its results.
-
-        Parameters
-        ----------
-        *tensors : Tensor
-        """
-        for t in tensors:
-            if not isinstance(t, Tensor):
-                raise OperandError(f"{self._name}: mark_dirty takes tensors; got a {type(t).__name__}")
-        self._dirty = tensors
-
-    def mark_non_differentiable(self, *tensors: Tensor) -> None:
-        """Say which results have no gradient. Those of integer and bool types have none anyway.
-
-        Parameters
-        ----------
-        *tensors : Tensor
-        """
-        for t in tensors:
-            if not isinstance(t, Tensor):
-                raise OperandError(f"{self._name}: mark_non_differentiable takes tensors; got a {type(t).__name__}")
-        self._constant = frozenset(map(id, tensors))
-
-    def set_materialize_grads(self, value: bool) -> None:
-        """Say whether backward gets zeros for results that nothing was computed from, or None.
-
-        Parameters
-        ----------
-        value : bool
-            True, as it is by default, for zeros.
-        """
-        self._materialize = bool(value)
 
 
 class Function:
@@ -300,8 +174,9 @@ def _check_dirty(
 def results(cls: type[Function], ctx: Any, args: Any, edges: tuple[Any, ...], outputs: Sequence[Any]) -> list[Any]:
     """Record the call: give its results with their history."""
     tensors = [t for t in outputs if isinstance(t, Tensor)]
-    differentiable = [t.dtype.is_differentiable and id(t) not in ctx._constant for t in tensors]
-    node: Any = new(Node)
+    constant = ctx._constant
+    differentiable = [t.dtype.is_differentiable and not (constant and any(t is c for c in constant)) for t in tensors]
+    node: Any = new(FunctionNode)
     node.function = _record(cls, len(tensors))
     node.device, node.edges, node.seq = tensors[0]._device, edges, next_sequence()
     node.hooks = node.shapes = None
@@ -312,21 +187,21 @@ def results(cls: type[Function], ctx: Any, args: Any, edges: tuple[Any, ...], ou
     index = 0
     for output in outputs:
         if not isinstance(output, Tensor):
+            ctx._outputs += (None,)
             made.append(output)
             continue
-        edge = _edge(node, index) if differentiable[index] else None
+        ctx._outputs += (index,)
+        edge = edge_of_result(node, index) if differentiable[index] else None
         made.append(_connected(cls, ctx, output, edge, args))
         index += 1
     if any(differentiable):
         _save(ctx, node, args, edges, tensors, made)
+    ctx._dirty = ctx._constant = ()  # tensors whose history has the context would be a cycle
+    ctx._for_forward = None
     watch: Any = watched()
     if watch is not None:
         watch.note(node, args)
     return made
-
-
-def _edge(node: Node, index: int) -> Any:
-    return Output(node, index) if node.function.outputs > 1 else node
 
 
 def _connected(cls: type, ctx: Any, output: Tensor, edge: Any, args: Any) -> Tensor:
@@ -339,7 +214,9 @@ def _connected(cls: type, ctx: Any, output: Tensor, edge: Any, args: Any) -> Ten
         other._grad = None
         views.adopt(other, output)
         output = other
-    if edge is not None:
+    if views.is_shared(output) and output.dtype.is_differentiable:
+        views.keep_apart(output, edge, SharedResult(cls.__name__, output._device, edge))
+    elif edge is not None:
         views.cut(output, edge)
     return output
 
@@ -361,11 +238,14 @@ def _save(ctx: Any, node: Any, args: Any, edges: Any, tensors: Sequence[Tensor],
             index = None  # returned as it is: the argument is the shorter way
         known = index is not None or position is not None or not t.dtype.is_differentiable
         array, guarded = (views.raw(t), True) if watch is None else watch.kept(t, node.name())
+        version = None
         if guarded:
-            guards += guard(results[index] if index is not None else t)
+            version, count = guard(results[index] if index is not None else t)
+            guards += version, count
         edge = edges[position] if position is not None and not dirty else None
-        saved.append((array, edge, index, t._device, known))
+        saved.append((array, edge, index, t._device, known, version))
     ctx._saved, ctx._to_save, node.guards = tuple(saved), None, guards
+    ctx._node = weakref.ref(node)
 
 
 # Backward -------------------------------------------------------------------------------------------------------
@@ -376,19 +256,21 @@ def _record(cls: type[Function], outputs: int) -> Record:
     record = cls._records.get(outputs)
     if record is None:
         record = cls._records[outputs] = joint_record(cls.__name__, functools.partial(_backward, cls), outputs)
-        record.provider = cls.__module__
+        record.provider, record.owns = cls.__module__, True
     return record
 
 
 def _backward(cls: type[Function], node: Node, g: Any, args: Sequence[Any], tensors: bool, history: bool) -> list[Any]:
     """Run the user's backward, and give the gradients of all arguments as the engine carries them."""
     name = cls.__name__
-    ctx: Any = next(a for a in args if a is not None)[0]
+    ctx: Any = context_of(node)
     incoming = g if node.function.outputs > 1 else (g,)
     deeper = [x._device for x in incoming if isinstance(x, Tensor)]
     with enable_grad() if history else unrecorded(node.device, *deeper):
         grads = tuple(
-            leave(x, device) if x is not None else zeros(shape, dtype, device) if ctx._materialize else None
+            (own if isinstance(x, Tensor) else leave)(x, device)  # raw ones are owned, see `Record.owns`
+            if x is not None
+            else (zeros(shape, dtype, device) if ctx._materialize else None)
             for x, (shape, dtype, device) in zip(incoming, ctx._results, strict=True)
         )
         recorded = history and not hasattr(cls.backward, "once_differentiable")
@@ -402,7 +284,8 @@ def _backward(cls: type[Function], node: Node, g: Any, args: Sequence[Any], tens
             )
         ctx._pass = node, history
         try:
-            found = returned(cls, ctx, grads, [a is not None for a in args])
+            every = [None if i is None else grads[i] for i in ctx._outputs]
+            found = returned(cls, ctx, every, [a is not None for a in args])
         finally:
             ctx._pass = ctx._opened = None
         if recorded:

@@ -13,7 +13,20 @@ from ..engine import reachable
 from ..errors import ArgumentError, AutogradError, OperandError
 from ..function import ARRAY, ARRAYS, NAMESPACE, ONE_OF, OUT, PARAMETER
 from ..grad_mode import watched
-from ..graph import AccumulateGrad, Handle, Node, Output, ShownNode, guard, opened_value, shown, specs_of
+from ..graph import (
+    AccumulateGrad,
+    Handle,
+    Node,
+    Output,
+    Sealed,
+    ShownNode,
+    Version,
+    check_kept,
+    guard,
+    opened_value,
+    shown,
+    specs_of,
+)
 from ..tensor import Tensor, wrap
 from .watches import PackHooks, refuse_if_disabled, switched
 
@@ -53,7 +66,8 @@ class saved_tensors_hooks:  # noqa: N801 - the name is PyTorch's
     Parameters
     ----------
     pack_hook : callable
-        Gets each tensor that is to be kept, and returns anything. It must not write to the tensor.
+        Gets each tensor that is to be kept, and returns anything. It cannot write to the tensor. If what it returns
+        shares memory with that, such as the tensor itself, backward raises where that was overwritten.
     unpack_hook : callable
         Gets what ``pack_hook`` returned, and returns a tensor of the same elements, shape, type and device.
 
@@ -62,7 +76,7 @@ class saved_tensors_hooks:  # noqa: N801 - the name is PyTorch's
     OperandError
         If a hook is not callable; during backward, if ``unpack_hook`` returns something else.
     AutogradError
-        Inside `disable_saved_tensors_hooks`.
+        Inside `disable_saved_tensors_hooks`; if ``pack_hook`` writes to its tensor.
 
     Examples
     --------
@@ -96,7 +110,8 @@ class saved_tensors_hooks:  # noqa: N801 - the name is PyTorch's
 class save_on_cpu(saved_tensors_hooks):  # noqa: N801 - the name is PyTorch's
     """A block in which what operations keep for their gradients waits in the host's memory.
 
-    From CuPy's and JAX's devices it is copied there and, when backward needs it, back. NumPy's arrays are there.
+    From CuPy's and JAX's devices it is copied there and, when backward needs it, back. NumPy's arrays are there: they
+    are kept as they are, and backward raises where one was overwritten.
 
     Parameters
     ----------
@@ -222,10 +237,22 @@ def _saved(node: Node, name: str) -> Any:
     value, is_array = found[name[7:]]
     if not is_array:
         return value
-    values = value if type(value) is tuple else (value,)
-    arrays = [opened_value(v) for v in values]
-    tensors = tuple(wrap(a, node.device) if hasattr(a, "shape") else a for a in arrays)
+    check_kept(node)
+    tensors = tuple(_sealed(v, node) for v in (value if type(value) is tuple else (value,)))
     return tensors if type(value) is tuple else tensors[0]
+
+
+def _sealed(value: Any, node: Node) -> Any:
+    """What a node keeps as a tensor that is not to be written; a number as it is."""
+    array = opened_value(value)
+    if not hasattr(array, "shape"):
+        return array
+    tensor = wrap(array, node.device)
+    tensor._writes = Sealed(
+        Version(),
+        f"the tensor is what {node.name()} keeps for its gradient, which a write would spoil; write to a clone()",
+    )
+    return tensor
 
 
 def _listed(node: Node) -> list[str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
 from typing import Any, Final, TypeVar
 
 from .. import views
+from ..backend import Device
 from ..containers import flatten
 from ..errors import AutogradError
 from ..function import Function as Record
@@ -16,7 +18,16 @@ from ..levels import lift, meet
 from ..tensor import Tensor, wrap
 from .joint import joint_record, zeros
 
-__all__ = ["INTERMEDIATE", "LOST", "ONCE", "has_no_history", "once_differentiable", "refuse_attributes", "refusing"]
+__all__ = [
+    "INTERMEDIATE",
+    "LOST",
+    "ONCE",
+    "SharedResult",
+    "has_no_history",
+    "once_differentiable",
+    "refuse_attributes",
+    "refusing",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,6 +47,13 @@ ONCE: Final = (
 )
 
 
+_SHARED: Final = (
+    "it shares memory with another tensor, such as the argument that forward returned as it is or as a view, and its "
+    "backward would know nothing of the write. Return a clone() from forward; or, where forward itself writes to an "
+    "argument, name that in ctx.mark_dirty(...) and return it"
+)
+
+
 def has_no_history(x: Any) -> bool:
     """Whether a tensor that could have one has no history."""
     return isinstance(x, Tensor) and x.dtype.is_differentiable and views.node_of(x) is None
@@ -44,13 +62,42 @@ def has_no_history(x: Any) -> bool:
 def refuse_attributes(ctx: Any, name: str) -> None:
     """Raise for tensors that are attributes of a context: how they depend on the arguments is not known."""
     for key, value in vars(ctx).items():
-        if key[0] != "_" and any(isinstance(x, Tensor) and x.dtype.is_differentiable for x in flatten(value)[0]):
-            what = "is" if isinstance(value, Tensor) else "has"
+        if key[0] == "_":
+            continue
+        found = _with_tensor(value)
+        if found is not None:
             raise AutogradError(
-                f"{name}: ctx.{key} {what} a tensor, and gradients are to be recorded: how it depends on the inputs is "
+                f"{name}: ctx.{key}{found} a tensor, and gradients are to be recorded: how it depends on the inputs is "
                 f"not known, so a second derivative would be wrong. Keep inputs and outputs by "
                 f"ctx.save_for_backward(...), pass constants as arguments, or mark backward with @once_differentiable"
             )
+
+
+def _with_tensor(value: Any) -> str | None:
+    """Say how a value has a tensor, in words that follow its name; None if it has none that could be seen."""
+    if isinstance(value, Tensor):
+        return " is" if value.dtype.is_differentiable else None
+    for leaf in flatten(value)[0]:
+        if isinstance(leaf, Tensor):
+            if leaf.dtype.is_differentiable:
+                return " has"
+            continue
+        for key, part in _attributes(leaf):
+            if any(map(has_no_history, flatten(part)[0])):
+                return f" has, as attribute {key!r} of {type(leaf).__name__},"
+    return None
+
+
+def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
+    """The attributes of an object, in its dictionary or in slots."""
+    if isinstance(value, (type, ModuleType)):  # hold what is anybody's
+        return
+    yield from list(getattr(value, "__dict__", {}).items())
+    for cls in type(value).__mro__:
+        slots = cls.__dict__.get("__slots__", ())
+        for key in (slots,) if isinstance(slots, str) else slots:
+            if key not in ("__dict__", "__weakref__") and hasattr(value, key):
+                yield key, getattr(value, key)
 
 
 def once_differentiable(backward: F) -> F:
@@ -139,11 +186,36 @@ def refusing(name: str, g: Any, edges: Sequence[Any], why: str) -> Any:
     """Give a tensor with a history that raises when a gradient comes to it; ``edges`` are where it would go on to."""
     if not isinstance(g, Tensor) or not g.dtype.is_differentiable:
         return g
+    return wrap(views.raw(g), g._device, _refusing_node(name, g._device, edges, why))
+
+
+def _refusing_node(name: str, device: Device, edges: Sequence[Any], why: str) -> Node:
     node: Any = new(Node)
-    node.function, node.device = _refusal(name, why), g._device
+    node.function, node.device = _refusal(name, why), device
     node.edges, node.args = tuple(edges), tuple(None if e is None else () for e in edges)
     node.seq, node.hooks, node.guards, node.shapes = next_sequence(), None, (), None
-    return wrap(views.raw(g), g._device, node)
+    return node  # type: ignore[no-any-return]
+
+
+class SharedResult:
+    """Why a result of an `autograd.Function` cannot be written to: it shares memory with an argument, say.
+
+    A write with history, to either, would change both, and the function's backward would know nothing of it.
+    """
+
+    __slots__ = ("_name", "_device", "_edge")
+
+    def __init__(self, name: str, device: Device, edge: Any) -> None:
+        self._name, self._device, self._edge = name, device, edge
+
+    def refuse(self, by: str) -> None:
+        """Raise where the result itself, or a view of it, is about to be written."""
+        raise AutogradError(f"{by}: a result of {self._name} cannot be written in place: {_SHARED}")
+
+    def node(self) -> Node:
+        """The history of the result once the other was written: one that raises when a gradient comes to it."""
+        why = f"there is no derivative by a result that was written through another tensor since: {_SHARED}"
+        return _refusing_node(self._name, self._device, [self._edge], why)
 
 
 def _refusal(name: str, why: str) -> Record:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from .. import views
 from ..backend import Device
+from ..containers import flatten
 from ..errors import AutogradError, OperandError
 from ..function import ARRAY, ARRAYS, ONE_OF, OUT
 from ..grad_mode import no_grad, watched, watching
-from ..graph import PACKED, Node, Packed, specs_of
+from ..graph import PACKED, Node, Packed, Sealed, Version, guard, refuse_stale, specs_of
 from ..tensor import Tensor, wrap
 
 __all__ = ["Compute", "PackHooks", "Packing", "Watch", "here", "refuse_if_disabled", "switched"]
@@ -111,8 +112,9 @@ class Watch:
 
     def _packed(self, array: Any, device: Device, keeper: str, tensor: Any) -> Any:
         assert self.pack is not None
-        if self.preserves and self.pack.guarded:
+        if self.preserves:
             array = _apart(array, device)
+            tensor = tensor if self.pack.guarded else None
         with no_grad():
             return self.pack(array, device, keeper, tensor)
 
@@ -140,7 +142,41 @@ class PackHooks:
 
     def __call__(self, array: Any, device: Device, keeper: str, tensor: Any) -> Packed:
         """Pack one array."""
-        return Packed((self.pack(wrap(array, device)), array.shape, array.dtype, device), _Unpacking(self.unpack))
+        version, count = (Version(), 0) if tensor is None else guard(tensor)
+        given = wrap(array, device)
+        given._writes = seal = Sealed(
+            version,
+            f"the tensor is what {keeper} keeps for its gradient, and the pack hook {_name(self.pack)} got it, which "
+            f"must not write to it; write to a clone()",
+        )
+        value = self.pack(given)
+        shares = any(_shares_memory(part, array, device, seal) for part in flatten(value)[0])
+        return Packed(
+            _Kept(value, array.shape, array.dtype, device, keeper, seal, count, shares), _Unpacking(self.unpack)
+        )
+
+
+class _Kept(NamedTuple):
+    """What a pack hook made of an array, and what is known of the array."""
+
+    value: Any
+    shape: tuple[int, ...]
+    dtype: Any
+    device: Device
+    keeper: str
+    seal: Sealed
+    at: int
+    shares: bool
+
+
+def _shares_memory(part: Any, array: Any, device: Device, seal: Sealed) -> bool:
+    """Whether a part of what a hook made is the array that it got, or a view of it."""
+    if isinstance(part, Tensor):
+        if part._writes is seal:
+            return True
+        part = views.raw(part)
+    backend = device.backend
+    return backend.writable and isinstance(part, device.array) and backend.memory_of(part) is backend.memory_of(array)
 
 
 class _Unpacking:
@@ -151,21 +187,26 @@ class _Unpacking:
     def __init__(self, hook: Callable[[Any], Tensor]) -> None:
         self.hook = hook
 
-    def __call__(self, kept: tuple[Any, ...]) -> Any:
-        value, shape, dtype, device = kept
+    def __call__(self, kept: _Kept) -> Any:
         with no_grad():
-            found = self.hook(value)
-        name = getattr(self.hook, "__qualname__", repr(self.hook))
+            found = self.hook(kept.value)
+        name, device = _name(self.hook), kept.device
         if not isinstance(found, Tensor):
-            raise OperandError(f"the unpack hook {name!r} must return a tensor; it returned a {type(found).__name__}")
+            raise OperandError(f"the unpack hook {name} must return a tensor; it returned a {type(found).__name__}")
+        if kept.seal.count != kept.at and (kept.shares or found._writes is kept.seal):
+            refuse_stale(kept.keeper, kept.seal.of, kept.at)
         array = views.raw(found)
-        if array.shape != shape or found._device is not device or array.dtype != dtype:
+        if array.shape != kept.shape or found._device is not device or array.dtype != kept.dtype:
             raise OperandError(
-                f"the unpack hook {name!r} returned a tensor of shape {tuple(array.shape)}, {found.dtype.name}, on "
-                f"{found.device.where}; expected shape {tuple(shape)}, {device.dtypes[dtype].name}, on {device.where}, "
-                f"as it was packed"
+                f"the unpack hook {name} returned a tensor of shape {tuple(array.shape)}, {found.dtype.name}, on "
+                f"{found.device.where}; expected shape {tuple(kept.shape)}, {device.dtypes[kept.dtype].name}, on "
+                f"{device.where}, as it was packed"
             )
         return array
+
+
+def _name(hook: Any) -> str:
+    return repr(getattr(hook, "__qualname__", None) or repr(hook))
 
 
 def _apart(array: Any, device: Device) -> Any:

@@ -19,7 +19,7 @@ from ..dtypes import int64
 from ..errors import ArgumentError, DeviceError, DTypeError, IndexOutOfRangeError, MaskError, OperandError, ShapeError
 from ..function import FUNCTIONS, XP, Fails, Sample
 from ..grad_mode import recording
-from ..graph import Node, Version, guard, next_sequence
+from ..graph import Node, Sealed, Version, guard, next_sequence
 from ..kernels import Step
 from ..keys import ARRAY, Key, Slice
 from ..levels import lift, meet, refuse_write, together, values_of
@@ -584,7 +584,9 @@ def _written(x: Tensor, index: Any, value: Any) -> bool:
     try:
         data, device = x._data, x._device
         kernel = device.inplace.get("setitem")
-        if kernel is None or x._node is not None or (x._storage is not None and x._path is not None):
+        if kernel is None or x._node is not None or type(x._writes) is Sealed:
+            return False
+        if x._storage is not None and (x._path is not None or x._root.refusal is not None):
             return False
         if type(value) in SCALARS:
             if data.dtype not in device.weak[type(value)]:

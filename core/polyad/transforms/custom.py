@@ -118,7 +118,7 @@ class Call:
             setattr(ctx, name, unflatten(structure, list(map(self.at, leaves))))
         ctx._to_save = tuple(map(self.at, kept.forward if forward else kept.backward))
         ctx._materialize, ctx._varied, ctx.needs_input_grad = kept.materialize, self.varied, self.needed
-        ctx._constant = frozenset(id(self.outputs[i]) for i in kept.constant)
+        ctx._constant = tuple(self.outputs[i] for i in kept.constant)
         return ctx
 
     def record(self) -> None:
@@ -249,7 +249,7 @@ def kept_by(cls: type[Function], ctx: Any, args: Sequence[Any], output: Any, nee
                 leaves, structure = [value], Structure()
             attributes[name] = list(map(place, leaves)), structure
     saved = ctx._to_save or ()
-    constant = frozenset(i for i, y in enumerate(outputs) if id(y) in ctx._constant)
+    constant = frozenset(i for i, y in enumerate(outputs) if any(y is c for c in ctx._constant))
     kept = Kept(
         tuple(map(place, saved)),
         tuple(map(place, saved if ctx._for_forward is None else ctx._for_forward)),

@@ -100,9 +100,8 @@ def _by_transposing(call: Call, tangents: Sequence[Any]) -> list[Any]:
         variables = [_variable(y) if call.differentiable(i) else None for i, y in enumerate(call.outputs)]
         ctx = call.context()
         grads = [
-            v if v is not None or not ctx._materialize else FUNCTIONS["zeros_like"].call(y)
+            v if v is not None or not (ctx._materialize and isinstance(y, Tensor)) else FUNCTIONS["zeros_like"].call(y)
             for v, y in zip(variables, call.outputs, strict=True)
-            if isinstance(y, Tensor)
         ]
         needed = [t is not None for t in tangents]
         roots = []
