@@ -29,6 +29,7 @@ LAYERS = [
     ["tensor"],
     ["levels"],
     ["backward_hooks"],
+    ["accumulation"],
     ["engine"],
     ["careful"],
     ["calls"],

@@ -427,13 +427,18 @@ def peak_of_step(activation: str, batch: int, width: int, classes: int, residual
 
 def peak_of_pytorchs(activation: str, batch: int, width: int, classes: int, residual: bool = False) -> int:
     """The peak of PyTorch's step: of the sizes of the tensors that its functions have given and that still live."""
-    torch = pytest.importorskip("torch")
+    step = Step(pytest.importorskip("torch"), activation, batch, width, classes, residual)
+    state = [t for s in step.optimizer.state.values() for t in s.values()]
+    return peak_in_pytorch(step.run, [*step.parameters, step.x, step.target, *state])
+
+
+def peak_in_pytorch(run: Callable[[], object], known_tensors: Iterable[Any]) -> int:
+    """The most bytes of the tensors that PyTorch's functions have given in a call, without those of tensors known."""
+    import torch
     from torch.utils import _python_dispatch, _pytree
 
-    step = Step(torch, activation, batch, width, classes, residual)
     live: dict[int, int] = {}
-    known = {t.untyped_storage().data_ptr() for t in (*step.parameters, step.x, step.target)}
-    known |= {t.untyped_storage().data_ptr() for s in step.optimizer.state.values() for t in s.values()}
+    known = {t.untyped_storage().data_ptr() for t in known_tensors}
     most = 0
 
     class Watch(_python_dispatch.TorchDispatchMode):  # type: ignore[misc]
@@ -449,7 +454,7 @@ def peak_of_pytorchs(activation: str, batch: int, width: int, classes: int, resi
             return result
 
     with Watch():
-        step.run()
+        run()
     return most
 
 

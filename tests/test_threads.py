@@ -84,6 +84,28 @@ def test_shared_leaves_accumulate_exactly(backend: Backend, repetitions: int) ->
     assert y.grad.tolist() == [repetitions * THREADS * v for v in (1, 2, 3)]
 
 
+def test_what_hooks_take_from_a_shared_leaf_is_all(backend: Backend, repetitions: int) -> None:
+    """While a hook looks at ``grad`` and takes it away, no other thread adds to it."""
+    x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    taken: list[list[float]] = []
+
+    def take(t: ad.Tensor) -> None:
+        taken.append(t.grad.tolist())
+        t.grad = None
+
+    x.register_post_accumulate_grad_hook(take)
+
+    def work(number: int) -> None:
+        for _ in range(repetitions):
+            (x * (number + 1) + x * y).sum().backward()
+
+    at_once(work)
+    total = sum(range(1, THREADS + 1))
+    assert len(taken) == THREADS * repetitions
+    assert [sum(g) for g in zip(*taken, strict=True)] == [repetitions * (total + THREADS * v) for v in (3, 4)]
+    assert y.grad.tolist() == [repetitions * THREADS * v for v in (1, 2)]
+
+
 def test_the_first_gradient_of_a_shared_leaf(backend: Backend, repetitions: int) -> None:
     for _ in range(repetitions // 5):
         x = leaf(1.0)

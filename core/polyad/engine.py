@@ -7,30 +7,23 @@ Inside, gradients are the complex conjugates of those users see, so that rules a
 from __future__ import annotations
 
 import sys
-import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush, heappushpop
 from itertools import zip_longest
-from typing import Any, Final
+from typing import Any
 
-from . import views
+from .accumulation import ALONE, HookedLeaves
 from .backend import Device
-from .backward_hooks import after, after_accumulating, before, call_hooks, leave
+from .backward_hooks import after, before, call_hooks
 from .errors import AutogradError
 from .function import ARRAY, ARRAYS, FUNCTIONS, NAMESPACE, ONE_OF, OUT, TENSORS, Function, Rule
 from .grad_mode import watched
-from .graph import AccumulateGrad, Node, Output, opened, origin, specs_of
-from .levels import unrecorded
+from .graph import HOOKED, AccumulateGrad, Node, Output, any_hooked, opened, origin, specs_of
 from .plugins import plugins
 from .rules import sum_to
 from .tensor import wrap
 
-__all__ = ["ALONE", "accumulate", "as_type", "propagate", "reachable"]
-
-
-ALONE: Final = 2 if sys.version_info < (3, 14) else 1
-"""What `sys.getrefcount` says of a local name's value that nobody else has. Since Python 3.14 it may leave out the
-name; with the lower count a value may be taken for shared, and copied for nothing, but never the other way."""
+__all__ = ["propagate", "reachable"]
 
 
 def as_tensors(node: Node, kept: Sequence[Any], history: bool) -> tuple[Any, ...]:
@@ -104,6 +97,7 @@ def propagate(
     create_graph: bool,
     tensors: bool = False,
     wanted: Sequence[Any] | None = None,
+    accumulate: Callable[[dict[Any, Any]], None] | None = None,
 ) -> dict[Any, Any]:
     """Carry gradients from the roots to where paths end.
 
@@ -119,29 +113,39 @@ def propagate(
         `polyad.levels`), as those of many examples at once.
     wanted : sequence of edges, optional
         Only the gradients that arrive at these are computed and returned.
+    accumulate : callable, optional
+        ``accumulate({leaf: gradient})`` is called for each leaf that has hooks of kind ``post``, as soon as all of its
+        gradient is there.
 
     Returns
     -------
     dict
-        ``edge -> gradient``: of all leaves, or of those wanted that were reached.
+        ``edge -> gradient``: of all leaves, or of those wanted that were reached; without those that ``accumulate``
+        got.
 
     Raises
     ------
     AutogradError
-        If a node was freed by an earlier pass, or a kept value was overwritten. No leaf is changed then.
+        If a node was freed by an earlier pass, or a kept value was overwritten. No leaf is changed then but those
+        that ``accumulate`` got before.
     """
     tokens = []
     for variable, value in plugins.calm:
         tokens.append(variable.set(value))
     try:
-        return _propagate(roots, keep, create_graph, tensors or create_graph, wanted)
+        return _propagate(roots, keep, create_graph, tensors or create_graph, wanted, accumulate)
     finally:
         for token in reversed(tokens):
             token.var.reset(token)
 
 
 def _propagate(
-    roots: Sequence[tuple[Any, Any]], keep: bool, create_graph: bool, tensors: bool, wanted: Sequence[Any] | None
+    roots: Sequence[tuple[Any, Any]],
+    keep: bool,
+    create_graph: bool,
+    tensors: bool,
+    wanted: Sequence[Any] | None,
+    accumulate: Callable[[dict[Any, Any]], None] | None,
 ) -> dict[Any, Any]:
     grads: dict[Any, Any] = {}
     queue: list[tuple[int, Node]] = []
@@ -149,6 +153,10 @@ def _propagate(
     captured: dict[Any, Any] = {}
     asked = None if wanted is None else set(wanted)
     needed = None if asked is None else _needed([edge for edge, _ in roots], asked)
+    leaves = None  # those that are accumulated before the pass is over
+    if accumulate is not None and HOOKED and any_hooked():
+        nodes = _reached([edge for edge, _ in roots]).values() if needed is None else needed
+        leaves = HookedLeaves(nodes, accumulate, roots, needed)
     watch: Any = watched()
     check = None if watch is None else watch.check
     compute, tracked = _all_gradients, tensors or check is not None
@@ -263,6 +271,10 @@ def _propagate(
                 else:
                     grads[edge] = gradient
                     heappush(queue, (-edge.seq, edge))
+            if leaves is not None:
+                seq = node.seq
+                node = g = args = arg = gradient = gradients = None  # nobody else has what a leaf is to get
+                leaves.visited(seq, grads)
     except Exception as error:
         if node is not None and not isinstance(error, AutogradError):
             error.add_note(origin(node, g))
@@ -358,64 +370,3 @@ def rules_for(function: Function, count: int) -> tuple[Rule | None, ...]:
 
 def _target(edge: Any) -> Any:
     return edge.node if type(edge) is Output else edge
-
-
-def as_type(g: Any, tensor: Any, device: Device) -> Any:
-    """Bring a raw gradient to its tensor's type, where a rule's numbers made it a wider one (see `Backend.strong`)."""
-    native = views.raw(tensor).dtype
-    if g.dtype is native or device.dtypes[native] not in device.backend.strong:
-        return g
-    return device.kernels[FUNCTIONS["astype"]](g, dtype=native)
-
-
-_accumulating = threading.RLock()
-
-
-def accumulate(gradients: dict[Any, Any], create_graph: bool) -> None:
-    """Add gradients to the leaves they belong to.
-
-    Raises
-    ------
-    AutogradError
-        If a gradient has no value yet, and the leaf, which is from outside the traced function, would outlive it.
-    """
-    hooked: tuple[tuple[Any, Any], ...] = ()
-    with _accumulating:  # several threads may come to the same leaves at once
-        for edge in gradients:
-            leaf = edge.leaf()
-            if leaf is None:
-                continue
-            if edge.hooks is not None:
-                hooked += ((edge, leaf),)
-            g = gradients[edge]
-            device = edge.device
-            if device.pull is not None:  # a backend that compiles
-                _refuse_traced(views.raw(g) if create_graph else g, leaf)
-            if create_graph:
-                g = leave(g, device)
-                leaf._grad = g.clone() if leaf._grad is None else leaf._grad + g
-                continue
-            if type(g) is not device.array:
-                g = device.asarray(g)
-            if g.dtype is not views.raw(leaf).dtype:
-                g = as_type(g, leaf, device)
-            if leaf._grad is not None:
-                with unrecorded(device):
-                    leaf._grad.add_(leave(g, device))
-            elif device.dtypes[g.dtype].is_complex:
-                leaf._grad = leave(g, device)
-            else:
-                shared = sys.getrefcount(g) > ALONE + 1  # the dictionary's
-                leaf._grad = wrap(device.backend.owned(g, shared), device)
-    for edge, leaf in hooked:
-        after_accumulating(edge, leaf)
-
-
-def _refuse_traced(g: Any, leaf: Any) -> None:
-    backend = leaf._device.backend
-    if backend.is_traced(g) and not backend.is_traced(views.raw(leaf)):
-        raise AutogradError(
-            f"backward: a leaf of shape {leaf.shape} is from outside a function that is being traced, such as by "
-            f"jax.jit, and its grad would be left without a value; pass it in as an argument, or return "
-            f"autograd.grad(y, x)"
-        )

@@ -6,9 +6,10 @@ Nodes point from results to operands only, so a graph has no cycles and dies by 
 from __future__ import annotations
 
 import itertools
+import threading
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from .backend import Device
 from .errors import AutogradError, OperandError
@@ -112,10 +113,43 @@ class Hooks:
         return bool(self.grad or self.keep or self.pre or self.post)
 
 
+class LeafHooks(Hooks):
+    """The hooks of a leaf.
+
+    Attributes
+    ----------
+    lock : RLock
+        Held while a gradient is added to the leaf and the hooks of kind ``post`` are called: so each call finds what
+        was added for it, and what it takes away has been seen.
+    """
+
+    __slots__ = ("lock", "__weakref__")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.RLock()
+
+
+HOOKED: Final[set[weakref.ref[LeafHooks]]] = set()
+"""Leaves' hooks among which there are, or were, some of kind ``post``. While it is empty no pass looks for such."""
+
+
+def any_hooked() -> bool:
+    """Whether a leaf has a hook of kind ``post``. Those that have none left are forgotten."""
+    for reference in HOOKED.copy():
+        hooks = reference()
+        if hooks is None or not hooks.post:
+            HOOKED.discard(reference)
+            if hooks is not None and hooks.post:  # registered just now, by another thread
+                HOOKED.add(reference)
+    return bool(HOOKED)
+
+
 class _Edge:
     """What the graph's nodes have in common, as users see them through ``grad_fn``."""
 
     __slots__ = ()
+    kind_of_hooks: ClassVar[type[Hooks]] = Hooks
     seq: int
     hooks: Any
 
@@ -131,7 +165,7 @@ class _Edge:
         if not callable(hook):
             raise OperandError(f"a hook must be callable; got {hook!r:.60}")
         if self.hooks is None:
-            self.hooks = Hooks()
+            self.hooks = self.kind_of_hooks()
         watch: Any = watched()
         if watch is not None and self.seq < watch.since:
             return Handle()
@@ -332,6 +366,7 @@ class AccumulateGrad(_Edge):
     """
 
     __slots__ = ("leaf", "seq", "hooks", "device", "_metadata")
+    kind_of_hooks = LeafHooks
     next_functions = ()
 
     def __init__(self, leaf: Any) -> None:
@@ -342,6 +377,13 @@ class AccumulateGrad(_Edge):
         return "AccumulateGrad"
 
     metadata = Node.metadata
+
+    def add_hook(self, hook: Callable[..., Any], kind: str = "grad") -> Handle:
+        """Have a hook called: of the ``kind`` that is an attribute of `Hooks`."""
+        handle = super().add_hook(hook, kind)
+        if kind == "post":
+            HOOKED.add(weakref.ref(self.hooks))
+        return handle
 
     @property
     def variable(self) -> Any:

@@ -282,10 +282,19 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Hand
 def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], None]) -> Handle:
     """Have ``hook(tensor)`` called by `backward` once this leaf's ``grad`` has what was added to it.
 
+    That is as soon as nothing more of the gradient can come, while `backward` has yet to go through what was recorded
+    before. So a hook that takes the optimizer's step and drops the gradient keeps the gradients of all parameters from
+    being in memory at once (see the example). Leaves without such hooks get their gradients at the end.
+
+    If `backward` fails later, what hooks did stays done. It fails where a hook overwrote what is still needed, such as
+    values that share the leaf's memory by `detach`. A function under `polyad.utils.checkpoint` that runs again after a
+    hook wrote to the leaf reads what was written.
+
     Parameters
     ----------
     hook : callable
-        Gets the leaf, and returns None. It may change or drop the leaf's ``grad``.
+        Gets the leaf, and returns None. It may change or drop the leaf's ``grad``, and write to the leaf. It is called
+        with recording off, once in each pass that brings the leaf a gradient; not by `autograd.grad`.
 
     Returns
     -------
@@ -304,6 +313,20 @@ def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], No
     >>> handle = x.register_post_accumulate_grad_hook(lambda leaf: print(leaf.grad))
     >>> (x * x).backward()
     tensor(6.)
+
+    The optimizer's step in the backward pass, with an optimizer for each parameter:
+
+    >>> weights = [ad.full((2, 2), float(i), requires_grad=True) for i in (1, 2)]
+    >>> optimizers = {w: ad.optim.SGD([w], lr=0.1) for w in weights}
+    >>> def step(w):
+    ...     optimizers[w].step()
+    ...     w.grad = None
+    >>> for w in weights:
+    ...     handle = w.register_post_accumulate_grad_hook(step)
+    >>> (ad.ones(2) @ weights[0] @ weights[1]).sum().backward()
+    >>> weights[1]
+    tensor([[1.8000, 1.8000],
+            [1.8000, 1.8000]], requires_grad=True)
     """
     node = node_of(self)
     if type(node) is not AccumulateGrad:

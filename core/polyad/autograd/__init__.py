@@ -9,9 +9,10 @@ from contextlib import nullcontext
 from typing import Any
 
 from .. import views
+from ..accumulation import ALONE, accumulate, as_type
 from ..backend import Device
 from ..backward_hooks import enter, leave
-from ..engine import ALONE, accumulate, as_type, propagate
+from ..engine import propagate
 from ..errors import ArgumentError, AutogradError, DTypeError, OperandError, ShapeError, TransformError
 from ..function import FUNCTIONS
 from ..grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
@@ -196,14 +197,51 @@ def backward(
     deep = _deep(outputs, given)
     if not create_graph and not deep:
         roots = _roots(outputs, given, "backward", False)
-        _accumulate_into(targets, propagate(roots, keep=keep, create_graph=False, wanted=wanted), False)
+        found = propagate(roots, keep=keep, create_graph=False, wanted=wanted, accumulate=accumulate)
+        if targets is None:
+            accumulate(found)
+        else:
+            _accumulate_into(targets, found, False)
         return
     with enable_grad() if create_graph else nullcontext():
         roots = _roots(outputs, given, "backward", True)
-        found = propagate(roots, keep=keep, create_graph=create_graph, tensors=True, wanted=wanted)
-        if deep:
-            found = {edge: _landing(g, edge.device, create_graph) for edge, g in found.items()}
+        _backward_of_tensors(roots, targets, wanted, keep, create_graph, deep)
+
+
+def _backward_of_tensors(
+    roots: Sequence[tuple[Any, Any]],
+    targets: Sequence[Tensor] | None,
+    wanted: Sequence[Any] | None,
+    keep: bool,
+    create_graph: bool,
+    deep: bool,
+) -> None:
+    """Do what `backward` does where gradients are tensors: they are recorded, or meet those of transforms."""
+    early: list[AccumulateGrad] = []
+
+    def accumulate_early(gradients: dict[Any, Any]) -> None:
+        early.extend(gradients)
+        accumulate(_landed(gradients, create_graph) if deep else gradients, create_graph)
+
+    found = propagate(
+        roots, keep=keep, create_graph=create_graph, tensors=True, wanted=wanted, accumulate=accumulate_early
+    )
+    leaves = [leaf for edge in (*early, *found) if type(edge) is AccumulateGrad and (leaf := edge.leaf()) is not None]
+    if deep:
+        found = _landed(found, create_graph)
+    if targets is not None:
         _accumulate_into(targets, found, create_graph)
+        return
+    accumulate(found, create_graph)
+    if create_graph:
+        for leaf in leaves:
+            if leaf._grad is not None:  # no hook dropped it
+                leaf._grad = constant_in(leaf._grad, *_constants(leaves))
+
+
+def _landed(found: dict[Any, Any], create_graph: bool) -> dict[Any, Any]:
+    """Gradients of a pass among tensors of transforms, as leaves take them."""
+    return {edge: _landing(g, edge.device, create_graph) for edge, g in found.items()}
 
 
 def _landing(g: Tensor, device: Device, create_graph: bool) -> Any:
@@ -217,15 +255,8 @@ def _landing(g: Tensor, device: Device, create_graph: bool) -> Any:
     return g if create_graph else views.raw(g)
 
 
-def _accumulate_into(targets: Sequence[Tensor] | None, found: dict[Any, Any], create_graph: bool) -> None:
-    """Add the gradients that were found to the leaves, and to the tensors that were named, leaves or not."""
-    if targets is None:
-        accumulate(found, create_graph)
-        if create_graph:
-            leaves = [leaf for edge in found if (leaf := edge.leaf()) is not None]
-            for leaf in leaves:
-                leaf._grad = constant_in(leaf._grad, *_constants(leaves))
-        return
+def _accumulate_into(targets: Sequence[Tensor], found: dict[Any, Any], create_graph: bool) -> None:
+    """Add the gradients that were found to the tensors that were named, leaves or not."""
     accumulate({e: g for e, g in found.items() if type(e) is AccumulateGrad}, create_graph)
     for t in targets:
         edge = views.node_of(t)

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
+from ..accumulation import as_type
 from ..autograd.joint import constant_in, form_of
 from ..backward_hooks import enter, leave
 from ..containers import flatten, unflatten
-from ..engine import as_type, propagate
+from ..engine import propagate
 from ..errors import OperandError, ShapeError
 from ..function import FUNCTIONS
 from ..grad_mode import enable_grad, is_grad_enabled

@@ -17,7 +17,7 @@ from .events import NODE, OPERATION, RANGE, Event, Frame, Memory, shapes_in
 
 __all__ = ["Recorder"]
 
-ENGINE: Final = "polyad.engine"
+ENGINE: Final = ("polyad.engine", "polyad.accumulation")
 _ours: dict[str, bool] = {}  # by the names of modules
 
 
@@ -194,7 +194,7 @@ class Recorder(KernelWatch):
                 ours = _ours[module] = top == "polyad" or top.startswith("polyad_")
             if not ours:
                 break
-            from_engine = from_engine or module == ENGINE
+            from_engine = from_engine or module in ENGINE
             frame = frame.f_back
         lines = []
         while frame is not None:
