@@ -206,13 +206,12 @@ def _propagate(
                 args = opened(node)
             function = node.function
             device = node.device
-            if function.outputs != 1:
-                g = tuple(g)
-            xp: Any = device.xp
             gradients = None
             if needed is not None:
                 args = tuple(a if _target(e) in needed else None for a, e in zip(args, node.edges, strict=True))
             rules = function.rules
+            if function.outputs != 1:
+                g = tuple(g)
             if function.variadic:
                 if function.joint is None:
                     rules = rules_for(function, len(args))
@@ -249,7 +248,7 @@ def _propagate(
                     # the usual cases apart: a call with a tuple of arguments takes twice as long
                     gradient = rules[i](g, arg[0]) if len(arg) == 1 else rules[i](g, *arg) if arg else rules[i](g)
                     if shapes is not None and gradient.shape != shapes[i]:
-                        gradient = sum_to(xp, gradient, shapes[i])
+                        gradient = sum_to(device.xp, gradient, shapes[i])
                 if edge is following:
                     grads[edge], arrived = arrived, None  # no second name for what may be added to in place
                     arrived = _sum(grads.pop(edge), gradient, edge.device, tensors)
