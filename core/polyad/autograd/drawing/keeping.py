@@ -55,7 +55,7 @@ def _seen_bytes(value: Any) -> int:
     found, waiting = 0, [value]
     while waiting:
         part = waiting.pop()
-        if type(part) in (tuple, list):
+        if isinstance(part, (tuple, list)):
             waiting.extend(part)
         elif hasattr(part, "shape") and isinstance(getattr(part, "nbytes", None), int):
             found += part.nbytes
