@@ -93,6 +93,22 @@ def test_a_gradient_that_is_kept_stays_what_it_was() -> None:
     assert again.grad.tolist() == [1, 1]
 
 
+def test_a_function_writes_to_its_gradient_inside_transforms() -> None:
+    doubled = made(lambda ctx, x: x * 2, lambda ctx, g: g.mul_(2))
+
+    def f(x: ad.Tensor) -> ad.Tensor:
+        return (doubled.apply(x) + x).sum()
+
+    x, ones = ad.ones(2, 3), ad.ones(2, 3)
+    threes = (3 * ones).tolist()
+    assert ad.func.grad(f)(x).tolist() == threes
+    assert ad.func.vmap(ad.func.grad(f))(x).tolist() == threes
+    assert ad.func.grad(lambda x: ad.func.vmap(f)(x).sum())(x).tolist() == threes
+    assert ad.func.jvp(f, (x,), (ones,))[1].item() == 18
+    assert ones.tolist() == ad.ones(2, 3).tolist()
+    assert ad.func.hessian(lambda x: (doubled.apply(x) ** 2).sum())(ad.ones(2)).tolist() == [[8, 0], [0, 8]]
+
+
 def test_what_nobody_else_has_is_not_copied(backend: Backend) -> None:
     if not backend.writable:
         pytest.skip("its arrays are never written, so never copied for that")

@@ -100,7 +100,9 @@ def _by_transposing(call: Call, tangents: Sequence[Any]) -> list[Any]:
         variables = [_variable(y) if call.differentiable(i) else None for i, y in enumerate(call.outputs)]
         ctx = call.context()
         grads = [
-            v if v is not None or not (ctx._materialize and isinstance(y, Tensor)) else FUNCTIONS["zeros_like"].call(y)
+            FUNCTIONS["clone"].call(v)  # backward may write to it
+            if v is not None
+            else (FUNCTIONS["zeros_like"].call(y) if ctx._materialize and isinstance(y, Tensor) else None)
             for v, y in zip(variables, call.outputs, strict=True)
         ]
         needed = [t is not None for t in tangents]
