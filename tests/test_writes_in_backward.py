@@ -109,6 +109,22 @@ def test_a_function_writes_to_its_gradient_inside_transforms() -> None:
     assert ad.func.hessian(lambda x: (doubled.apply(x) ** 2).sum())(ad.ones(2)).tolist() == [[8, 0], [0, 8]]
 
 
+def test_a_function_writes_to_its_tangent() -> None:
+    def double(ctx: Any, t: Any) -> Any:
+        return t.mul_(2)
+
+    doubled = made(lambda ctx, x: x * 2, lambda ctx, g: g * 2)
+    doubled.jvp = staticmethod(double)
+    tangent = ad.ones(2)
+    assert ad.func.jvp(lambda x: doubled.apply(x) + x, (ad.ones(2),), (tangent,))[1].tolist() == [3, 3]
+    assert tangent.tolist() == [1, 1]
+    with ad.autograd.forward_ad.dual_level():
+        x = ad.autograd.forward_ad.make_dual(ad.ones(2), tangent)
+        y = doubled.apply(x) + x
+        assert ad.autograd.forward_ad.unpack_dual(y).tangent.tolist() == [3, 3]
+    assert tangent.tolist() == [1, 1]
+
+
 def test_what_nobody_else_has_is_not_copied(backend: Backend) -> None:
     if not backend.writable:
         pytest.skip("its arrays are never written, so never copied for that")

@@ -61,7 +61,8 @@ def _by_jvp(call: Call, tangents: Sequence[Any]) -> list[Any]:
 
 def moved_by(cls: type[Function], ctx: Any, tangents: Sequence[Any], count: int) -> list[Any]:
     """Run the user's jvp, and give what it returns: one tangent for each result."""
-    found = cls.jvp(ctx, *tangents)
+    # which may write to them, and they are others' as well
+    found = cls.jvp(ctx, *(None if t is None else FUNCTIONS["clone"].call(t) for t in tangents))
     found = list(found) if isinstance(found, (tuple, list)) else [found]
     if len(found) != count:
         raise AutogradError(
