@@ -93,6 +93,38 @@ def test_a_gradient_that_is_kept_stays_what_it_was() -> None:
     assert again.grad.tolist() == [1, 1]
 
 
+def test_a_function_writes_to_its_gradient_inside_transforms() -> None:
+    doubled = made(lambda ctx, x: x * 2, lambda ctx, g: g.mul_(2))
+
+    def f(x: ad.Tensor) -> ad.Tensor:
+        return (doubled.apply(x) + x).sum()
+
+    x, ones = ad.ones(2, 3), ad.ones(2, 3)
+    threes = (3 * ones).tolist()
+    assert ad.func.grad(f)(x).tolist() == threes
+    assert ad.func.vmap(ad.func.grad(f))(x).tolist() == threes
+    assert ad.func.grad(lambda x: ad.func.vmap(f)(x).sum())(x).tolist() == threes
+    assert ad.func.jvp(f, (x,), (ones,))[1].item() == 18
+    assert ones.tolist() == ad.ones(2, 3).tolist()
+    assert ad.func.hessian(lambda x: (doubled.apply(x) ** 2).sum())(ad.ones(2)).tolist() == [[8, 0], [0, 8]]
+
+
+def test_a_function_writes_to_its_tangent() -> None:
+    def double(ctx: Any, t: Any) -> Any:
+        return t.mul_(2)
+
+    doubled = made(lambda ctx, x: x * 2, lambda ctx, g: g * 2)
+    doubled.jvp = staticmethod(double)
+    tangent = ad.ones(2)
+    assert ad.func.jvp(lambda x: doubled.apply(x) + x, (ad.ones(2),), (tangent,))[1].tolist() == [3, 3]
+    assert tangent.tolist() == [1, 1]
+    with ad.autograd.forward_ad.dual_level():
+        x = ad.autograd.forward_ad.make_dual(ad.ones(2), tangent)
+        y = doubled.apply(x) + x
+        assert ad.autograd.forward_ad.unpack_dual(y).tangent.tolist() == [3, 3]
+    assert tangent.tolist() == [1, 1]
+
+
 def test_what_nobody_else_has_is_not_copied(backend: Backend) -> None:
     if not backend.writable:
         pytest.skip("its arrays are never written, so never copied for that")

@@ -61,7 +61,8 @@ def _by_jvp(call: Call, tangents: Sequence[Any]) -> list[Any]:
 
 def moved_by(cls: type[Function], ctx: Any, tangents: Sequence[Any], count: int) -> list[Any]:
     """Run the user's jvp, and give what it returns: one tangent for each result."""
-    found = cls.jvp(ctx, *tangents)
+    # which may write to them, and they are others' as well
+    found = cls.jvp(ctx, *(None if t is None else FUNCTIONS["clone"].call(t) for t in tangents))
     found = list(found) if isinstance(found, (tuple, list)) else [found]
     if len(found) != count:
         raise AutogradError(
@@ -100,7 +101,9 @@ def _by_transposing(call: Call, tangents: Sequence[Any]) -> list[Any]:
         variables = [_variable(y) if call.differentiable(i) else None for i, y in enumerate(call.outputs)]
         ctx = call.context()
         grads = [
-            v if v is not None or not (ctx._materialize and isinstance(y, Tensor)) else FUNCTIONS["zeros_like"].call(y)
+            FUNCTIONS["clone"].call(v)  # backward may write to it
+            if v is not None
+            else (FUNCTIONS["zeros_like"].call(y) if ctx._materialize and isinstance(y, Tensor) else None)
             for v, y in zip(variables, call.outputs, strict=True)
         ]
         needed = [t is not None for t in tangents]
