@@ -14,7 +14,7 @@ from .graph import AccumulateGrad, Hooks, Output
 from .levels import lift, meet, unrecorded
 from .tensor import Tensor, require_gradient, wrap
 
-__all__ = ["PassHook", "Roots", "after", "before", "call_hooks", "enter", "leave"]
+__all__ = ["PassHook", "Roots", "after", "before", "call_hooks", "enter", "leave", "seen_last"]
 
 
 class Roots(list[tuple[Any, Any]]):
@@ -164,12 +164,24 @@ def _exchanged(hook: Any, call: Callable[..., Any], grads: Sequence[Any], where:
     ]
 
 
-def after_accumulating(edge: AccumulateGrad, leaf: Tensor) -> None:
-    """Call the hooks of a leaf that has its gradient."""
+def seen_last(edge: AccumulateGrad, g: Any) -> Any:
+    """A leaf's gradient as the hooks of its node get it, before it is added to what there is; None without hooks."""
+    return _seen(g, edge.device) if edge.hooks.last else None
+
+
+def after_accumulating(edge: AccumulateGrad, leaf: Tensor, g: Any) -> None:
+    """Call the hooks of a leaf that has its gradient, and of its node, which get ``g``."""
     with unrecorded(edge.device):
         for hook in list(edge.hooks.post.values()):
             if hook(leaf) is not None:
                 raise OperandError(
                     f"a hook after accumulation must return None; {_of(hook)!r} returned a value. "
                     f"Write what you want to change into the tensor's grad"
+                )
+        for hook in list(edge.hooks.last.values()):
+            found = hook((), (g,))
+            if found is not None and not (isinstance(found, tuple) and not found):
+                raise OperandError(
+                    f"a hook of AccumulateGrad must return None, since a leaf has no inputs; {_of(hook)!r} returned a "
+                    f"value. Write x.register_hook(hook) to change the gradient"
                 )

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from . import views
 from .backend import Device
-from .backward_hooks import Roots, after, after_accumulating, before, call_hooks, leave
+from .backward_hooks import Roots, after, after_accumulating, before, call_hooks, leave, seen_last
 from .errors import AutogradError
 from .function import ARRAY, ARRAYS, FUNCTIONS, NAMESPACE, ONE_OF, OUT, TENSORS, Function, Rule
 from .grad_mode import watched
@@ -377,14 +377,14 @@ def accumulate(gradients: dict[Any, Any], create_graph: bool) -> None:
     AutogradError
         If a gradient has no value yet, and the leaf, which is from outside the traced function, would outlive it.
     """
-    hooked: tuple[tuple[Any, Any], ...] = ()
+    hooked: tuple[tuple[Any, Any, Any], ...] = ()
     with _accumulating:  # several threads may come to the same leaves at once
         for edge in gradients:
             leaf = edge.leaf()
             if leaf is None:
                 continue
             if edge.hooks is not None:
-                hooked += ((edge, leaf),)
+                hooked += ((edge, leaf, seen_last(edge, gradients[edge])),)
             g = gradients[edge]
             device = edge.device
             if device.pull is not None:  # a backend that compiles
@@ -405,8 +405,8 @@ def accumulate(gradients: dict[Any, Any], create_graph: bool) -> None:
             else:
                 shared = sys.getrefcount(g) > ALONE + 1  # the dictionary's
                 leaf._grad = wrap(device.backend.owned(g, shared), device)
-    for edge, leaf in hooked:
-        after_accumulating(edge, leaf)
+    for edge, leaf, g in hooked:
+        after_accumulating(edge, leaf, g)
 
 
 def _refuse_traced(g: Any, leaf: Any) -> None:

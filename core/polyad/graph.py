@@ -65,18 +65,21 @@ class Hooks:
         With the gradients of all results, before the node's rules run.
     post : dict
         With the gradients of all inputs and results, after they ran; of a leaf, with it, once it has its gradient.
+    last : dict
+        Of a leaf, after all others: with no gradient of inputs, and the gradient that was accumulated.
     """
 
-    __slots__ = ("grad", "keep", "pre", "post")
+    __slots__ = ("grad", "keep", "pre", "post", "last")
 
     def __init__(self) -> None:
         self.grad: dict[Handle, Any] = {}
         self.keep: dict[Handle, Any] = {}
         self.pre: dict[Handle, Any] = {}
         self.post: dict[Handle, Any] = {}
+        self.last: dict[Handle, Any] = {}
 
     def __bool__(self) -> bool:
-        return bool(self.grad or self.keep or self.pre or self.post)
+        return bool(self.grad or self.keep or self.pre or self.post or self.last)
 
 
 class _Edge:
@@ -284,6 +287,7 @@ class AccumulateGrad(_Edge):
 
     __slots__ = ("leaf", "seq", "hooks", "device", "_metadata")
     next_functions = ()
+    leaf: Callable[[], Any]
 
     def __init__(self, leaf: Any) -> None:
         self.leaf, self.seq, self.hooks, self.device = weakref.ref(leaf), next_sequence(), None, leaf._device
@@ -296,8 +300,33 @@ class AccumulateGrad(_Edge):
 
     @property
     def variable(self) -> Any:
-        """The leaf; None if nobody holds it any more."""
+        """The leaf; None if nobody holds it any more, or it requires no gradient now."""
         return self.leaf()
+
+    def register_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Have ``hook(grad_inputs, grad_outputs)`` called by backward after the leaf's ``grad`` was added to.
+
+        Parameters
+        ----------
+        hook : callable
+            Gets an empty tuple, since a leaf has no inputs, and a tuple of the gradient that was added. It returns
+            None. `Tensor.register_post_accumulate_grad_hook` takes one that gets the leaf.
+
+        Returns
+        -------
+        Handle
+            ``handle.remove()`` takes the hook away.
+
+        Examples
+        --------
+        >>> import polyad as ad
+        >>> x = ad.tensor(3.0, requires_grad=True)
+        >>> node = ad.autograd.graph.get_gradient_edge(x).node
+        >>> handle = node.register_hook(lambda inputs, outputs: print(outputs, x.grad))
+        >>> (x * 2).backward()
+        (tensor(2.),) tensor(2.)
+        """
+        return self.add_hook(hook, "last")
 
 
 def record(

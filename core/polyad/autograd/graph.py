@@ -13,7 +13,18 @@ from ..engine import reachable
 from ..errors import ArgumentError, AutogradError, OperandError
 from ..function import ARRAY, ARRAYS, NAMESPACE, ONE_OF, OUT, PARAMETER
 from ..grad_mode import watched
-from ..graph import AccumulateGrad, Handle, Node, Output, ShownNode, guard, opened_value, shown, specs_of
+from ..graph import (
+    AccumulateGrad,
+    Handle,
+    Node as Recorded,
+    Output,
+    ShownNode,
+    _Edge as Node,
+    guard,
+    opened_value,
+    shown,
+    specs_of,
+)
 from ..tensor import Tensor, wrap
 from .joint import form_of
 from .watches import PackHooks, refuse_if_disabled, switched
@@ -185,7 +196,7 @@ def allow_mutation_on_saved_tensors() -> Iterator[None]:
 # What is saved, by name -----------------------------------------------------------------------------------------
 
 
-def kept(node: Node) -> dict[str, Any]:
+def kept(node: Recorded) -> dict[str, Any]:
     """What a node keeps for its rules: ``name -> (value, whether it is an array)``."""
     function = node.function
     found: dict[str, Any] = {}
@@ -207,7 +218,7 @@ def kept(node: Node) -> dict[str, Any]:
     return found
 
 
-def _saved(node: Node, name: str) -> Any:
+def _saved(node: Recorded, name: str) -> Any:
     """What a node saved under a name, as ``grad_fn._saved_x`` gives it: tensors without history, and parameters."""
     if not name.startswith("_saved_"):
         raise AttributeError(f"{node.name()} has no attribute {name!r}")
@@ -229,7 +240,7 @@ def _saved(node: Node, name: str) -> Any:
     return tensors if type(value) is tuple else tensors[0]
 
 
-def _listed(node: Node) -> list[str]:
+def _listed(node: Recorded) -> list[str]:
     return [*object.__dir__(node), *(f"_saved_{name}" for name in kept(node))]
 
 
