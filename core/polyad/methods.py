@@ -5,7 +5,7 @@ A method is the function's call itself, so ``x.exp()`` costs what ``polyad.exp(x
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from . import autograd
@@ -203,7 +203,7 @@ def backward(
     gradient: Tensor | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    inputs: Any = None,
+    inputs: Iterable[Any] | None = None,
 ) -> None:
     """Compute the gradient of this tensor with respect to the leaves it came from; add it to their ``grad``.
 

@@ -14,18 +14,34 @@ from ..backward_hooks import leave
 from ..engine import ALONE, accumulate, as_type, propagate
 from ..errors import ArgumentError, AutogradError, TransformError
 from ..function import FUNCTIONS
-from ..grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from ..grad_mode import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled as is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+    set_multithreading_enabled,
+)
 from ..graph import AccumulateGrad
 from ..levels import lift, meet
 from ..tensor import Tensor, wrap
 from . import function as function, graph as graph
-from .anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
+from .anomaly import (
+    detect_anomaly,
+    is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
+    set_anomaly_enabled as set_anomaly_enabled,
+    set_detect_anomaly,
+)
 from .function import Function
 from .joint import constant_in, form_of
 from .roots import deep, edge_of, gradients_of, inputs_of, outputs_of, roots_of
+from .variable import Variable
 
 __all__ = [
     "Function",
+    "Variable",
     "backward",
     "detect_anomaly",
     "enable_grad",
@@ -33,6 +49,7 @@ __all__ = [
     "gradcheck",
     "gradgradcheck",
     "function",
+    "grad_mode",
     "graph",
     "inference_mode",
     "is_anomaly_enabled",
@@ -41,6 +58,7 @@ __all__ = [
     "profiler",
     "set_detect_anomaly",
     "set_grad_enabled",
+    "set_multithreading_enabled",
 ]
 
 
