@@ -32,11 +32,10 @@ class Roots(list[tuple[Any, Any]]):
 
     def end(self) -> None:
         """Tell those who noted something that the pass has gone through."""
-        if self.noted:
-            edge, g = self[0]
-            with _mode([g], edge.device):
-                for keeper, note in self.noted.items():
-                    keeper.end(note)
+        edge, g = self[0]
+        with _mode([g], edge.device):
+            for keeper, note in (self.noted or {}).items():
+                keeper.end(note)
 
 
 class PassHook:

@@ -136,7 +136,8 @@ def propagate(
     try:
         starts = roots if type(roots) is Roots else Roots(roots)
         found = _propagate(starts, keep, create_graph, tensors or create_graph, wanted)
-        starts.end()
+        if starts.noted:
+            starts.end()
         return found
     finally:
         for token in reversed(tokens):
@@ -268,11 +269,14 @@ def _propagate(
         if node is not None and not isinstance(error, AutogradError):
             error.add_note(origin(node, g))
         raise
-    for edge in list(grads):
+    dropped = []
+    for edge in grads:
         if edge.hooks is not None:
             grads[edge] = before(edge, grads[edge], roots, needed)
             if grads[edge] is None:
-                del grads[edge]
+                dropped.append(edge)
+    for edge in dropped:
+        del grads[edge]
     if asked is None:
         return grads
     captured.update({e: g for e, g in grads.items() if e in asked})

@@ -21,6 +21,7 @@ from .joint import form_of
 __all__ = ["Place", "deep", "edge_of", "gradients_of", "inputs_of", "outputs_of", "roots_of"]
 
 _ENDS = "a tensor, a GradientEdge or an iterable of them"
+_GIVEN = {"backward": "gradient", "grad": "grad_outputs"}
 
 
 class Place:
@@ -43,18 +44,19 @@ class Place:
 
 def _listed(value: Any) -> Sequence[Any]:
     """One thing, or all that an iterable has: a list of them."""
-    if isinstance(value, (Tensor, GradientEdge)) or value is None:
+    kind = type(value)
+    if kind is tuple or kind is list:  # the usual ones first, since every pass comes here
+        return value  # type: ignore[no-any-return]
+    if isinstance(value, (Tensor, GradientEdge, Mapping)) or not isinstance(value, Iterable):
         return (value,)
-    if isinstance(value, (list, tuple)):
-        return value
-    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, Mapping) else (value,)
+    return tuple(value)
 
 
 def outputs_of(value: Any, caller: str, argument: str) -> Sequence[Any]:
     """What a pass starts at: tensors, and a `Place` for each edge."""
     found = _listed(value)
     for y in found:
-        if not isinstance(y, Tensor):
+        if type(y) is not Tensor:
             return [_output(y, caller, argument) for y in found]
     return found
 
@@ -151,16 +153,15 @@ def _implied(y: Any, caller: str) -> Any:
         data = views.raw(y)
         shape, native = data.shape, data.dtype
     device: Device = y._device
-    argument = "gradient" if caller == "backward" else "grad_outputs"
     if shape != () and math.prod(shape) != 1:
         raise ShapeError(
             f"{caller}: a gradient is implied only for a tensor of one element; this one has shape {shape}. "
-            f"Pass {argument}= of that shape, or start at y.sum()"
+            f"Pass {_GIVEN[caller]}= of that shape, or start at y.sum()"
         )
     if device.dtypes[native].is_complex:
         raise DTypeError(
             f"{caller}: a gradient is implied only for a real number; this one is {device.dtypes[native].name}. "
-            f"Pass {argument}=, or start at y.real, y.imag or abs(y)"
+            f"Pass {_GIVEN[caller]}=, or start at y.real, y.imag or abs(y)"
         )
     return device.one(shape, native)
 
