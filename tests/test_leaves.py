@@ -232,6 +232,20 @@ def test_data_is_checked() -> None:
     assert x.grad is None
 
 
+def test_data_of_another_form_while_frozen() -> None:
+    x = leaf([1.0, 2.0])
+    seen: list[Any] = []
+    x.register_hook(lambda g: seen.append(g.tolist()))
+    y = (x * 2).sum()
+    x.requires_grad_(False).data = ad.ones(3)
+    x.requires_grad_()
+    (x * 3).sum().backward()
+    assert seen == [[3, 3, 3]]
+    with pytest.raises(errors.AutogradError, match=r"a leaf had shape \(2,\).* elements of shape \(3,\)"):
+        y.backward()
+    assert numbers(x.grad) == [[3, 3, 3]]
+
+
 # Nodes of leaves ------------------------------------------------------------------------------------------------
 
 

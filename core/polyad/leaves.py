@@ -49,8 +49,6 @@ def thaw(tensor: Any) -> None:
     _, node = _frozen.pop(id(tensor), (None, None))
     if node is None:
         node = AccumulateGrad(tensor)
-    elif node.device is not tensor._device:
-        node = _moved(node, tensor)
     node.leaf = weakref.ref(tensor)
     views.cut(tensor, node)
 
@@ -84,16 +82,19 @@ def replace(tensor: Any, source: Any, name: str) -> None:
         return
     views.adopt(tensor, source)
     if node is not None:
-        if was != now:
-            edge = _moved(node, tensor)
-            node.leaf, node = _Changed(was, now), edge
-        views.cut(tensor, node)
+        views.cut(tensor, node if was == now else _after(node, tensor, was, now))
+    elif was != now and id(tensor) in _frozen:
+        reference, frozen = _frozen[id(tensor)]
+        edge = _after(frozen, tensor, was, now)
+        edge.leaf = _nobody
+        _frozen[id(tensor)] = reference, edge
 
 
-def _moved(node: AccumulateGrad, tensor: Any) -> AccumulateGrad:
-    """A node for a leaf whose elements are of another form now, with the hooks of the one that it had."""
+def _after(node: AccumulateGrad, tensor: Any, was: str, now: str) -> AccumulateGrad:
+    """The node of a leaf whose elements are of another form now, with its hooks; to the one before no gradient fits."""
     edge = AccumulateGrad(tensor)
     edge.hooks = node.hooks
+    node.leaf = _Changed(was, now)
     return edge
 
 
