@@ -16,7 +16,7 @@ HEADER = '''\
 """What `polyad.methods` binds to Tensor from its table, for type checkers. Written by tests/method_stubs.py."""
 
 import builtins
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 

@@ -26,6 +26,7 @@ LAYERS = [
     ["plugins"],
     ["graph"],
     ["views"],
+    ["leaves"],
     ["tensor"],
     ["levels"],
     ["backward_hooks"],

@@ -248,7 +248,7 @@ def test_autograd_backward_of_several() -> None:
     ad.autograd.backward([x.sum(), x * x], [None, ad.tensor([1.0, 10.0])])
     assert x.grad.tolist() == [1.0 + 2.0, 1.0 + 40.0]
     with pytest.raises(
-        errors.OperandError, match="^backward: tensors must be a tensor or a sequence of tensors; got 1.0"
+        errors.OperandError, match="^backward: tensors must be a tensor, a GradientEdge or an iterable of them; got 1.0"
     ):
         ad.autograd.backward([1.0])
 

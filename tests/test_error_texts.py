@@ -87,6 +87,17 @@ def anomaly(lib: Any) -> None:
         (x.sqrt() * 0).sum().backward()
 
 
+def own_gradient(lib: Any) -> None:
+    x = leaf(lib)
+    x.grad = x
+
+
+def fill_none(lib: Any) -> None:
+    y = leaf(lib) * 2
+    y.grad_fn.register_hook(lambda inputs, outputs: (inputs[0], outputs[0]))
+    y.sum().backward()
+
+
 PROGRAMS: dict[str, Callable[[Any], Any]] = {
     "`backward` twice": twice,
     "`grad` of an input that was not used": unused,
@@ -111,6 +122,18 @@ PROGRAMS: dict[str, Callable[[Any], Any]] = {
     "`save_for_backward(3)`": custom(save_a_number, lambda ctx, g: g),
     "`mark_dirty` without a write": custom(mark_what_was_not_written, lambda ctx, g: g),
     "a second derivative through `once_differentiable`": second_derivative,
+    "`backward` from a complex number": lambda lib: (leaf(lib) * 1j).sum().backward(),
+    "`backward(inputs=[])`": lambda lib: leaf(lib).sum().backward(inputs=[]),
+    "`grad(y, [])`": lambda lib: lib.autograd.grad(leaf(lib).sum(), []),
+    "`x.grad = x`": own_gradient,
+    '`requires_grad_("no")`': lambda lib: leaf(lib).requires_grad_("no"),
+    "`x.requires_grad = 1.5`": lambda lib: setattr(leaf(lib), "requires_grad", 1.5),
+    "`x.data = y` of integers": lambda lib: setattr(leaf(lib), "data", lib.tensor([1, 2])),
+    "`detach_()` of a view": lambda lib: (leaf(lib) * 1)[0:1].detach_(),
+    "`gradcheck` of an expanded input": lambda lib: lib.autograd.gradcheck(
+        lambda x: x * 2, lib.ones(1, dtype=lib.float64).expand(3).requires_grad_()
+    ),
+    "a hook of a node that puts a gradient where there is None": fill_none,
     "NaN inside `detect_anomaly`": anomaly,
 }
 

@@ -413,9 +413,12 @@ def test_inference_mode() -> None:
     with ad.inference_mode():
         y = x * 2
         with ad.inference_mode(False):
-            assert not (x * 2).requires_grad
+            assert (x * 2).requires_grad
+            assert not ad.is_inference_mode_enabled()
+        assert not (x * 2).requires_grad
+        assert ad.is_inference_mode_enabled()
     assert not y.requires_grad
-    with ad.inference_mode(False):
+    with ad.no_grad(), ad.inference_mode(False):
         assert (x * 2).requires_grad
 
     @ad.inference_mode

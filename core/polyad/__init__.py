@@ -26,8 +26,12 @@ from .autograd import (
     enable_grad as enable_grad,
     grad as grad,
     inference_mode as inference_mode,
+    is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled,
+    is_anomaly_enabled as is_anomaly_enabled,
     is_grad_enabled as is_grad_enabled,
+    is_inference_mode_enabled as is_inference_mode_enabled,
     no_grad as no_grad,
+    set_anomaly_enabled as set_anomaly_enabled,
     set_grad_enabled as set_grad_enabled,
 )
 from .backend import (

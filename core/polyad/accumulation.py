@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from . import views
 from .backend import Device
-from .backward_hooks import after_accumulating, before, leave
+from .backward_hooks import after_accumulating, before, leave, seen_last
 from .errors import AutogradError
 from .function import FUNCTIONS
 from .graph import HOOKED, AccumulateGrad
@@ -45,18 +45,19 @@ def accumulate(gradients: dict[Any, Any], create_graph: bool = False) -> None:
     if not HOOKED:
         _add(gradients, create_graph)
         return
-    hooked = {e: gradients.pop(e) for e in list(gradients) if _has_post_hooks(e)}
+    hooked = {e: gradients.pop(e) for e in list(gradients) if _has_hooks(e)}
     _add(gradients, create_graph)
     for edge in list(hooked):
         leaf = edge.leaf()
         with edge.hooks.lock:
+            seen = seen_last(edge, hooked[edge])
             _add({edge: hooked.pop(edge)}, create_graph)
             if leaf is not None:
-                after_accumulating(edge, leaf)
+                after_accumulating(edge, leaf, seen)
 
 
-def _has_post_hooks(edge: AccumulateGrad) -> bool:
-    return edge.hooks is not None and bool(edge.hooks.post)
+def _has_hooks(edge: AccumulateGrad) -> bool:
+    return edge.hooks is not None and edge.hooks.follow
 
 
 def _add(gradients: dict[Any, Any], create_graph: bool) -> None:
@@ -137,7 +138,7 @@ class HookedLeaves:
         first: dict[AccumulateGrad, int] = {}  # of the nodes that lead to each
         for node in sorted(nodes, key=attrgetter("seq")):
             for edge in reversed(() if type(node) is AccumulateGrad else node.edges):
-                if type(edge) is AccumulateGrad and _has_post_hooks(edge) and (needed is None or edge in needed):
+                if type(edge) is AccumulateGrad and _has_hooks(edge) and (needed is None or edge in needed):
                     first.setdefault(edge, node.seq)
         self.waiting = list(first.items())  # the next one last; those of one node in the order of its inputs
 
@@ -146,6 +147,6 @@ class HookedLeaves:
         waiting = self.waiting
         while waiting and waiting[-1][1] >= seq:
             edge, _ = waiting.pop()
-            if edge in gradients and _has_post_hooks(edge):  # which may have been removed meanwhile
+            if edge in gradients and _has_hooks(edge):  # which may have been removed meanwhile
                 gradients[edge] = before(edge, gradients[edge], self.roots, self.needed)
                 self.accumulate({edge: gradients.pop(edge)})

@@ -15,13 +15,34 @@ from .graph import AccumulateGrad, Hooks, Output
 from .levels import lift, meet, unrecorded
 from .tensor import Tensor, require_gradient, wrap
 
-__all__ = ["PassHook", "after", "before", "call_hooks", "enter", "leave", "own"]
+__all__ = ["PassHook", "Roots", "after", "before", "call_hooks", "enter", "leave", "own", "seen_last"]
+
+
+class Roots(list[tuple[Any, Any]]):
+    """Where a pass starts: ``(edge, gradient)`` pairs; and what its hooks note of it, which ends with it."""
+
+    noted: dict[Any, Any] | None = None
+
+    def note_of(self, keeper: Any, make: Callable[[], Any]) -> Any:
+        """What ``keeper`` has noted of this pass, made the first time. It is told of the pass's end: ``keeper.end``."""
+        if self.noted is None:
+            self.noted = {}
+        if keeper not in self.noted:
+            self.noted[keeper] = make()
+        return self.noted[keeper]
+
+    def end(self) -> None:
+        """Tell those who noted something that the pass has gone through."""
+        edge, g = self[0]
+        with _mode([g], edge.device):
+            for keeper, note in (self.noted or {}).items():
+                keeper.end(note)
 
 
 class PassHook:
     """A hook of a gradient that is to know the pass it is called in: ``hook(gradient, roots, needed)``.
 
-    ``roots`` are the pass's ``(edge, gradient)`` pairs, and ``needed`` the nodes it is confined to, or None.
+    ``roots`` are the pass's `Roots`, and ``needed`` the nodes it is confined to, or None.
     """
 
     __slots__ = ("_call",)
@@ -149,18 +170,36 @@ def _exchanged(hook: Any, call: Callable[..., Any], grads: Sequence[Any], where:
         )
     if len(changed) != len(seen):
         raise ShapeError(f"the hook {_of(hook)!r} got {len(seen)} gradients and returned {len(changed)}")
+    for i, (new, old) in enumerate(zip(changed, seen, strict=True)):
+        if new is not None and old is None:
+            raise OperandError(
+                f"the hook {_of(hook)!r} got None as gradient {i} and returned a {type(new).__name__} in its place; "
+                f"there is nothing to replace: return None there"
+            )
     return [
-        None if new is None else _replaced(hook, new, old, g if g is not None else grads[0], device)
+        None if new is None else _replaced(hook, new, old, g, device)
         for new, old, g, device in zip(changed, seen, grads, devices, strict=True)
     ]
 
 
-def after_accumulating(edge: AccumulateGrad, leaf: Tensor) -> None:
-    """Call the hooks of a leaf that has its gradient."""
+def seen_last(edge: AccumulateGrad, g: Any) -> Any:
+    """A leaf's gradient as the hooks of its node get it, before it is added to what there is; None without hooks."""
+    return _seen(g, edge.device) if edge.hooks.last else None
+
+
+def after_accumulating(edge: AccumulateGrad, leaf: Tensor, g: Any) -> None:
+    """Call the hooks of a leaf that has its gradient, and of its node, which get ``g``."""
     with unrecorded(edge.device):
         for hook in list(edge.hooks.post.values()):
             if hook(leaf) is not None:
                 raise OperandError(
                     f"a hook after accumulation must return None; {_of(hook)!r} returned a value. "
                     f"Write what you want to change into the tensor's grad"
+                )
+        for hook in list(edge.hooks.last.values()):
+            found = hook((), (g,))
+            if found is not None and not (isinstance(found, tuple) and not found):
+                raise OperandError(
+                    f"a hook of AccumulateGrad must return None, since a leaf has no inputs; {_of(hook)!r} returned a "
+                    f"value. Write x.register_hook(hook) to change the gradient"
                 )

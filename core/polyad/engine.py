@@ -14,7 +14,7 @@ from typing import Any
 
 from .accumulation import ALONE, HookedLeaves
 from .backend import Device
-from .backward_hooks import after, before, call_hooks
+from .backward_hooks import Roots, after, before, call_hooks
 from .errors import AutogradError
 from .function import ARRAY, ARRAYS, FUNCTIONS, NAMESPACE, ONE_OF, OUT, TENSORS, Function, Rule
 from .grad_mode import watched
@@ -133,14 +133,18 @@ def propagate(
     for variable, value in plugins.calm:
         tokens.append(variable.set(value))
     try:
-        return _propagate(roots, keep, create_graph, tensors or create_graph, wanted, accumulate)
+        starts = roots if type(roots) is Roots else Roots(roots)
+        found = _propagate(starts, keep, create_graph, tensors or create_graph, wanted, accumulate)
+        if starts.noted:
+            starts.end()
+        return found
     finally:
         for token in reversed(tokens):
             token.var.reset(token)
 
 
 def _propagate(
-    roots: Sequence[tuple[Any, Any]],
+    roots: Roots,
     keep: bool,
     create_graph: bool,
     tensors: bool,
@@ -191,6 +195,8 @@ def _propagate(
             hooks = node.hooks
             if hooks is not None:
                 g = before(node, g, roots, needed)
+                if _is_undefined(g, node):
+                    continue
             if asked is not None:
                 _capture(node, g, asked, captured)
                 if not any(_target(e) in needed for e in node.edges):  # type: ignore[operator]
@@ -278,13 +284,23 @@ def _propagate(
         if node is not None and not isinstance(error, AutogradError):
             error.add_note(origin(node, g))
         raise
+    dropped = []
     for edge in grads:
         if edge.hooks is not None:
             grads[edge] = before(edge, grads[edge], roots, needed)
+            if grads[edge] is None:
+                dropped.append(edge)
+    for edge in dropped:
+        del grads[edge]
     if asked is None:
         return grads
     captured.update({e: g for e, g in grads.items() if e in asked})
     return captured
+
+
+def _is_undefined(g: Any, node: Node) -> bool:
+    """Whether hooks put None in place of all of a node's gradients, and its rules say nothing of that."""
+    return node.function.joint is None and (g is None or (type(g) is list and not any(x is not None for x in g)))
 
 
 def _sum(there: Any, gradient: Any, device: Device, tensors: bool) -> Any:
@@ -355,10 +371,11 @@ def _arrive(
 
 def _capture(node: Node, g: Any, asked: set[Any], captured: dict[Any, Any]) -> None:
     """Note the gradient of a node, or of its outputs, that was asked for."""
-    if node in asked:
+    if node in asked and g is not None:
         captured[node] = g
     if type(g) is list:
-        captured.update({e: g[e.index] for e in asked if type(e) is Output and e.node is node})
+        outputs = [e for e in asked if type(e) is Output and e.node is node]
+        captured.update({e: g[e.index] for e in outputs if g[e.index] is not None})
 
 
 def rules_for(function: Function, count: int) -> tuple[Rule | None, ...]:

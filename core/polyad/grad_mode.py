@@ -18,8 +18,10 @@ __all__ = [
     "enable_grad",
     "inference_mode",
     "is_grad_enabled",
+    "is_inference_mode_enabled",
     "no_grad",
     "set_grad_enabled",
+    "set_multithreading_enabled",
     "watching",
 ]
 
@@ -35,9 +37,13 @@ class Watch(Protocol):
 
 _recording: ContextVar[bool | Watch] = ContextVar("polyad_recording", default=True)
 _watch: ContextVar[Watch | None] = ContextVar("polyad_watch", default=None)
+_inferring: ContextVar[bool] = ContextVar("polyad_inferring", default=False)
 _new, _set, _reset = object.__new__, _recording.set, _recording.reset
 recording = _recording.get  # read by every operation that has an operand with history
 watched = _watch.get
+
+_ever_watched = False
+"""Whether any watch was switched on in this process. Until then the mode that a block found is the one to put back."""
 
 
 def mode_of(enabled: bool) -> bool | Watch:
@@ -45,23 +51,49 @@ def mode_of(enabled: bool) -> bool | Watch:
     return enabled and (_watch.get() or True)
 
 
+def _settle() -> None:
+    """Have the mode name the watch that is on now: a block may have put back one that was on when it began."""
+    mode = _recording.get()
+    if mode is not False and mode is not (right := _watch.get() or True):
+        _recording.set(right)
+
+
+def _put_back(token: Token[bool | Watch]) -> None:
+    """Take back a mode, and leave what is watched as it is."""
+    _reset(token)
+    if _ever_watched:
+        _settle()
+
+
 class watching:  # noqa: N801 - used as a statement, as the others here
-    """A block in which a watch sees every node that is recorded."""
+    """A block in which a watch sees every node that is recorded. The mode that is set inside stays after it.
 
-    __slots__ = ("tokens", "watch")
+    Parameters
+    ----------
+    watch : Watch or None
+    back : callable
+        ``back(current, before)`` gives the watch for after the block, where another than ``watch`` was switched on
+        inside and is to stay.
+    """
 
-    def __init__(self, watch: Watch | None) -> None:
-        self.watch = watch
+    __slots__ = ("back", "before", "watch")
+
+    def __init__(self, watch: Watch | None, back: Callable[[Watch | None, Watch | None], Watch | None]) -> None:
+        self.watch, self.back = watch, back
 
     def __enter__(self) -> None:
-        token = _watch.set(self.watch)
-        self.tokens = token, _recording.set(mode_of(_recording.get() is not False))
+        global _ever_watched
+        _ever_watched = True
+        self.before = _watch.get()
+        _watch.set(self.watch)
+        _settle()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _watch.reset(self.tokens[0])
-        _recording.reset(self.tokens[1])
+        current = _watch.get()
+        _watch.set(self.before if current is self.watch else self.back(current, self.before))
+        _settle()
 
 
 def is_grad_enabled() -> bool:
@@ -103,10 +135,12 @@ class _GradMode:
             _reset(token)
         except ValueError:
             pass  # left in another context, as generators may be: the mode there was not changed
+        if _ever_watched:
+            _settle()
 
     def __call__(self, function: F) -> F:
         """Have ``function`` run in this mode."""
-        return scoped(function, _recording, lambda: mode_of(self.mode))
+        return scoped(function, _recording, lambda: mode_of(self.mode), _put_back)
 
 
 class _Off(_GradMode):
@@ -182,7 +216,7 @@ class inference_mode(_GradMode):  # noqa: N801 - the name is PyTorch's
     Parameters
     ----------
     mode : bool
-        False for a block that changes nothing.
+        False for a block that is no such block, and in which operations are recorded, wherever it is.
 
     Examples
     --------
@@ -194,20 +228,45 @@ class inference_mode(_GradMode):  # noqa: N801 - the name is PyTorch's
     False
     """
 
-    __slots__ = ("mode",)
+    __slots__ = ("_outer", "inferring")
+    _outer: list[Token[bool]]
+    inferring: bool
 
     def __new__(cls, mode: Any = True) -> Any:
         """Take a function, too: as a decorator without parentheses."""
         self = super().__new__(cls)
-        self.mode = callable(mode) is False and not mode
+        self.inferring, self._outer = callable(mode) or bool(mode), []
         return self(mode) if callable(mode) else self
 
+    @property
+    def mode(self) -> bool:  # type: ignore[override]  # follows from the other
+        """Whether operations are recorded."""
+        return not self.inferring
+
     def __enter__(self) -> None:
-        self._enter(self.mode and _recording.get())
+        super().__enter__()
+        self._outer.append(_inferring.set(self.inferring))
+
+    def __exit__(self, *error: Any) -> None:
+        _inferring.reset(self._outer.pop())
+        super().__exit__(*error)
 
     def __call__(self, function: F) -> F:
         """Have ``function`` run in this mode."""
-        return function if self.mode else scoped(function, _recording, lambda: False)
+        return scoped(super().__call__(function), _inferring, lambda: self.inferring)
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether the program is inside `inference_mode`.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> with ad.inference_mode():
+    ...     ad.is_inference_mode_enabled()
+    True
+    """
+    return _inferring.get()
 
 
 class set_grad_enabled(_GradMode):  # noqa: N801 - the name is PyTorch's
@@ -244,3 +303,34 @@ class set_grad_enabled(_GradMode):  # noqa: N801 - the name is PyTorch's
         """Have ``function`` run in this mode, and take back the switch made now."""
         self.__exit__(None, None, None)  # as a decorator it acts inside the function alone
         return super().__call__(function)
+
+
+class set_multithreading_enabled:  # noqa: N801 - the name is PyTorch's
+    """Taken for PyTorch's sake: backward runs in the thread that calls it, so there are no others to switch off.
+
+    Parameters
+    ----------
+    mode : bool
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> x = ad.tensor(3.0, requires_grad=True)
+    >>> with ad.autograd.set_multithreading_enabled(False):
+    ...     (x * 2).backward()
+    """
+
+    __slots__ = ("mode",)
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = bool(mode)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def __call__(self, function: F) -> F:
+        """Give the function as it is."""
+        return function

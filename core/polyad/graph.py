@@ -96,11 +96,13 @@ class Hooks:
         With the gradients of all results, before the node's rules run.
     post : dict
         With the gradients of all inputs and results, after they ran; of a leaf, with it, once it has its gradient.
+    last : dict
+        Of a leaf, after all others: with no gradient of inputs, and the gradient that was accumulated.
     outputs : dict
         Of a node with several results ``index -> Hooks``, those of one result.
     """
 
-    __slots__ = ("grad", "keep", "pre", "post", "outputs")
+    __slots__ = ("grad", "keep", "pre", "post", "last", "outputs")
 
     def __init__(self) -> None:
         self.outputs: dict[int, Hooks] = {}
@@ -108,9 +110,10 @@ class Hooks:
         self.keep: dict[Handle, Any] = {}
         self.pre: dict[Handle, Any] = {}
         self.post: dict[Handle, Any] = {}
+        self.last: dict[Handle, Any] = {}
 
     def __bool__(self) -> bool:
-        return bool(self.grad or self.keep or self.pre or self.post)
+        return bool(self.grad or self.keep or self.pre or self.post or self.last)
 
 
 class LeafHooks(Hooks):
@@ -119,8 +122,8 @@ class LeafHooks(Hooks):
     Attributes
     ----------
     lock : RLock
-        Held while a gradient is added to the leaf and the hooks of kind ``post`` are called: so each call finds what
-        was added for it, and what it takes away has been seen.
+        Held while a gradient is added to the leaf and the hooks that follow are called: so each call finds what was
+        added for it, and what it takes away has been seen.
     """
 
     __slots__ = ("lock", "__weakref__")
@@ -129,18 +132,23 @@ class LeafHooks(Hooks):
         super().__init__()
         self.lock = threading.RLock()
 
+    @property
+    def follow(self) -> bool:
+        """Whether any are called once the leaf has its gradient."""
+        return bool(self.post or self.last)
+
 
 HOOKED: Final[set[weakref.ref[LeafHooks]]] = set()
-"""Leaves' hooks among which there are, or were, some of kind ``post``. While it is empty no pass looks for such."""
+"""Leaves' hooks among which there are, or were, some that follow. While it is empty no pass looks for such."""
 
 
 def any_hooked() -> bool:
-    """Whether a leaf has a hook of kind ``post``. Those that have none left are forgotten."""
+    """Whether a leaf has a hook that is called once it has its gradient. Those that have none left are forgotten."""
     for reference in HOOKED.copy():
         hooks = reference()
-        if hooks is None or not hooks.post:
+        if hooks is None or not hooks.follow:
             HOOKED.discard(reference)
-            if hooks is not None and hooks.post:  # registered just now, by another thread
+            if hooks is not None and hooks.follow:  # registered just now, by another thread
                 HOOKED.add(reference)
     return bool(HOOKED)
 
@@ -368,6 +376,7 @@ class AccumulateGrad(_Edge):
     __slots__ = ("leaf", "seq", "hooks", "device", "_metadata")
     kind_of_hooks = LeafHooks
     next_functions = ()
+    leaf: Callable[[], Any]
 
     def __init__(self, leaf: Any) -> None:
         self.leaf, self.seq, self.hooks, self.device = weakref.ref(leaf), next_sequence(), None, leaf._device
@@ -381,14 +390,39 @@ class AccumulateGrad(_Edge):
     def add_hook(self, hook: Callable[..., Any], kind: str = "grad") -> Handle:
         """Have a hook called: of the ``kind`` that is an attribute of `Hooks`."""
         handle = super().add_hook(hook, kind)
-        if kind == "post":
+        if kind in ("post", "last"):
             HOOKED.add(weakref.ref(self.hooks))
         return handle
 
     @property
     def variable(self) -> Any:
-        """The leaf; None if nobody holds it any more."""
+        """The leaf; None if nobody holds it any more, or it requires no gradient now."""
         return self.leaf()
+
+    def register_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Have ``hook(grad_inputs, grad_outputs)`` called by backward after the leaf's ``grad`` was added to.
+
+        Parameters
+        ----------
+        hook : callable
+            Gets an empty tuple, since a leaf has no inputs, and a tuple of the gradient that was added. It returns
+            None. `Tensor.register_post_accumulate_grad_hook` takes one that gets the leaf.
+
+        Returns
+        -------
+        Handle
+            ``handle.remove()`` takes the hook away.
+
+        Examples
+        --------
+        >>> import polyad as ad
+        >>> x = ad.tensor(3.0, requires_grad=True)
+        >>> node = ad.autograd.graph.get_gradient_edge(x).node
+        >>> handle = node.register_hook(lambda inputs, outputs: print(outputs, x.grad))
+        >>> (x * 2).backward()
+        (tensor(2.),) tensor(2.)
+        """
+        return self.add_hook(hook, "last")
 
 
 def record(

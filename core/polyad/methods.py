@@ -5,7 +5,7 @@ A method is the function's call itself, so ``x.exp()`` costs what ``polyad.exp(x
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from . import autograd
@@ -203,14 +203,15 @@ def backward(
     gradient: Tensor | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    inputs: Tensor | Sequence[Tensor] | None = None,
+    inputs: Iterable[Any] | None = None,
 ) -> None:
     """Compute the gradient of this tensor with respect to the leaves it came from; add it to their ``grad``.
 
     Parameters
     ----------
     gradient : Tensor, optional
-        The gradient of some scalar with respect to this tensor, of its shape. Implied 1 for a tensor of one element.
+        The gradient of some scalar with respect to this tensor, of its shape. Implied 1 for a real tensor of one
+        element.
     retain_graph, create_graph, inputs
         As for `polyad.autograd.backward`.
 
@@ -229,7 +230,7 @@ def backward(
     >>> x.grad
     tensor(6.)
     """
-    autograd.backward((self,), (gradient,), retain_graph, create_graph, inputs)
+    autograd.backward((self,), (gradient,), retain_graph, create_graph, inputs=inputs)
 
 
 def _converter(name: str, dtype: Any) -> Any:

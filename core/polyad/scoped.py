@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Generator
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any, TypeVar, cast
 
 __all__ = ["scoped"]
@@ -14,12 +14,19 @@ T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def scoped(function: F, variable: ContextVar[T], value: Callable[[], T]) -> F:
+def scoped(
+    function: F,
+    variable: ContextVar[T],
+    value: Callable[[], T],
+    reset: Callable[[Token[T]], None] | None = None,
+) -> F:
     """Give ``function`` such that ``variable`` has what ``value()`` gives while it runs, and its old value outside.
 
     Coroutine functions are covered until they return, generator functions while they run between two yields.
+    ``reset(token)`` puts the old value back, if it is to be done otherwise than by the variable itself.
     """
     wrapper: Any
+    back = variable.reset if reset is None else reset
     if inspect.iscoroutinefunction(function):
 
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -27,12 +34,12 @@ def scoped(function: F, variable: ContextVar[T], value: Callable[[], T]) -> F:
             try:
                 return await function(*args, **kwargs)
             finally:
-                variable.reset(token)
+                back(token)
 
     elif inspect.isgeneratorfunction(function):
 
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            return (yield from _Steps(function(*args, **kwargs), variable, value))
+            return (yield from _Steps(function(*args, **kwargs), variable, value, back))
 
     else:
 
@@ -41,7 +48,7 @@ def scoped(function: F, variable: ContextVar[T], value: Callable[[], T]) -> F:
             try:
                 return function(*args, **kwargs)
             finally:
-                variable.reset(token)
+                back(token)
 
     return cast("F", functools.wraps(function)(wrapper))
 
@@ -49,15 +56,21 @@ def scoped(function: F, variable: ContextVar[T], value: Callable[[], T]) -> F:
 class _Steps(Generator[Any, Any, Any]):
     """A generator each step of which runs with a context variable set."""
 
-    def __init__(self, inner: Generator[Any, Any, Any], variable: ContextVar[Any], value: Callable[[], Any]) -> None:
-        self._inner, self._variable, self._value = inner, variable, value
+    def __init__(
+        self,
+        inner: Generator[Any, Any, Any],
+        variable: ContextVar[Any],
+        value: Callable[[], Any],
+        back: Callable[[Any], None],
+    ) -> None:
+        self._inner, self._variable, self._value, self._back = inner, variable, value, back
 
     def _step(self, advance: Callable[..., Any], *args: Any) -> Any:
         token = self._variable.set(self._value())
         try:
             return advance(*args)
         finally:
-            self._variable.reset(token)
+            self._back(token)
 
     def send(self, value: Any) -> Any:
         """Run to the next yield."""

@@ -9,7 +9,7 @@ import math
 import weakref
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from . import views
+from . import leaves, views
 from .backend import Backend, Device
 from .dtypes import DType
 from .errors import ArgumentError, AutogradError, DeviceError, DTypeError, OperandError, ShapeError, TransformError
@@ -233,10 +233,12 @@ class Tensor(Methods):
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
-        self.requires_grad_(value)
+        self.requires_grad_(value)  # which takes nothing but a bool
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Say whether a leaf requires a gradient.
+
+        One that required a gradient before keeps its hooks, and graphs that were recorded then lead to it again.
 
         Parameters
         ----------
@@ -249,6 +251,8 @@ class Tensor(Methods):
 
         Raises
         ------
+        OperandError
+            If ``requires_grad`` is neither True nor False.
         DTypeError
             If its type is no floating-point type.
         AutogradError
@@ -261,16 +265,16 @@ class Tensor(Methods):
         tensor([1., 1.], requires_grad=True)
         """
         node = views.node_of(self)
-        if requires_grad:
+        if _flag("requires_grad", requires_grad):
             if not self.dtype.is_differentiable:
                 raise DTypeError(
                     f"requires_grad: only tensors of real or complex floating-point types can require gradients; "
                     f"got {self.dtype.name}. Write x.float() or x.astype(polyad.float64) first"
                 )
             if node is None:
-                views.cut(self, AccumulateGrad(self))
+                leaves.thaw(self)
         elif type(node) is AccumulateGrad:
-            views.cut(self, None)
+            leaves.freeze(self)
         elif node is not None:
             raise AutogradError(
                 f"requires_grad: the result of a recorded operation ({node.name()}) always requires a gradient; "
@@ -306,8 +310,14 @@ class Tensor(Methods):
         if value is not None:
             if not isinstance(value, Tensor):
                 raise OperandError(f"grad: expected a tensor or None; got a {type(value).__name__}")
+            if value is self:
+                raise AutogradError("grad: a tensor cannot be its own gradient; write x.grad = x.detach().clone()")
             require_gradient("grad", value, self.shape, self.dtype, self._device)
         self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
 
     def retain_grad(self) -> None:
         """Have `backward` keep this tensor's gradient in ``grad``, though it is no leaf.
@@ -332,26 +342,42 @@ class Tensor(Methods):
             raise AutogradError("retain_grad: the tensor does not require a gradient; nothing would be kept")
         if type(node) is AccumulateGrad:
             return
-        kept = node.hooks.keep.values() if node.hooks is not None else ()
-        if not any(hook.tensor() is self for hook in kept):
+        if not self.retains_grad:
             node.add_hook(_Keep(weakref.ref(self)), "keep")
 
     @property
+    def retains_grad(self) -> bool:
+        """Whether `retain_grad` was called; False for leaves, which keep their gradients without it."""
+        hooks = getattr(views.node_of(self), "hooks", None)
+        return hooks is not None and any(hook.tensor() is self for hook in hooks.keep.values())
+
+    def is_inference(self) -> bool:
+        """Give False: what is made inside `inference_mode` is an ordinary tensor, unlike PyTorch's."""
+        return False
+
+    @property
     def data(self) -> Tensor:
-        """The same elements without history, sharing memory; assign to replace the elements."""
+        """The same elements without history, sharing memory.
+
+        ``x.data = y`` makes the tensor a second name for ``y``'s elements, as `set_` does. It keeps its place in the
+        graph and its ``grad``; its views keep the elements that it had.
+
+        Examples
+        --------
+        >>> import polyad as ad
+        >>> flat, x = ad.zeros(4), ad.ones(2, requires_grad=True)
+        >>> x.data = flat[:2]
+        >>> _ = flat.add_(3)
+        >>> x
+        tensor([3., 3.], requires_grad=True)
+        """
         return self.detach()
 
     @data.setter
     def data(self, value: Tensor) -> None:
-        if value._device is not self._device or value.shape != self.shape or value.dtype != self.dtype:
-            raise ShapeError(
-                f"data: expected shape {self.shape}, {self.dtype.name}, on {self._device.where}; got {value.shape}, "
-                f"{value.dtype.name}, on {value._device.where}"
-            )
-        from .grad_mode import no_grad
-
-        with no_grad():
-            views.write(self, views.raw(value), None, "data")
+        if not isinstance(value, Tensor):
+            not_a_tensor("data", "the value", value)
+        leaves.replace(self, value, "data")
 
     def set_(self, source: Tensor) -> Tensor:
         """Make this leaf a second name for another tensor's elements, of whatever shape, type and device they are.
@@ -388,13 +414,7 @@ class Tensor(Methods):
         node = views.node_of(self)
         if node is not None and type(node) is not AccumulateGrad:
             raise AutogradError(f"set_: only leaf tensors can be set; this one is the result of {node.name()}")
-        if node is not None and not source.dtype.is_differentiable:
-            raise DTypeError(f"set_: the tensor requires a gradient, which {source.dtype.name} cannot have")
-        views.adopt(self, source)
-        if node is not None:
-            edge = AccumulateGrad(self)
-            edge.hooks = node.hooks
-            views.cut(self, edge)
+        leaves.replace(self, source, "set_")
         return self
 
     def as_subclass(self, cls: type[Kind]) -> Kind:
@@ -697,6 +717,14 @@ def _unpickle(cls: type[Tensor], host: Any, device: Device, requires_grad: bool)
     out._data, out._device, out._node = device.backend.from_host(host, device, copy=True), device, None
     out._writes = out._storage = out._grad = None
     return out.requires_grad_() if requires_grad else out
+
+
+def _flag(name: str, value: Any) -> bool:
+    """Give a bool that was passed, also as another library has them; anything else is an error."""
+    found = value.item() if getattr(value, "shape", None) == () and not isinstance(value, Tensor) else value
+    if type(found) is not bool:
+        raise OperandError(f"{name}: expected True or False; got {value!r:.60}")
+    return found
 
 
 def not_a_tensor(function: str, argument: str, value: Any) -> NoReturn:

@@ -15,7 +15,13 @@ from ..levels import values_of
 from ..tensor import Tensor, wrap
 from .watches import switched
 
-__all__ = ["detect_anomaly", "is_anomaly_enabled", "set_detect_anomaly"]
+__all__ = [
+    "detect_anomaly",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
+    "set_anomaly_enabled",
+    "set_detect_anomaly",
+]
 
 
 class detect_anomaly:  # noqa: N801 - the name is PyTorch's
@@ -103,6 +109,40 @@ def is_anomaly_enabled() -> bool:
     """
     watch: Any = watched()
     return watch is not None and bool(watch.traces)
+
+
+def is_anomaly_check_nan_enabled() -> bool:
+    """Whether `detect_anomaly` is on, and looks for NaN.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> with ad.autograd.detect_anomaly(check_nan=False):
+    ...     ad.is_anomaly_enabled(), ad.is_anomaly_check_nan_enabled()
+    (True, False)
+    """
+    watch: Any = watched()
+    return watch is not None and isinstance(watch.check, _Check) and "isnan" in watch.check.kinds
+
+
+def set_anomaly_enabled(mode: bool, check_nan: bool = True) -> None:
+    """Switch `detect_anomaly` on or off from here on.
+
+    Parameters
+    ----------
+    mode : bool
+    check_nan : bool
+        As for `detect_anomaly`.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> ad.set_anomaly_enabled(True)
+    >>> ad.is_anomaly_enabled()
+    True
+    >>> ad.set_anomaly_enabled(False)
+    """
+    set_detect_anomaly(mode, check_nan)
 
 
 def _on(check_nan: bool, check_inf: bool) -> dict[str, Any]:

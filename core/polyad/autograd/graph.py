@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import views
-from ..backward_hooks import PassHook
+from ..backward_hooks import PassHook, Roots
 from ..engine import reachable
 from ..errors import ArgumentError, AutogradError, OperandError
 from ..function import ARRAY, ARRAYS, NAMESPACE, ONE_OF, OUT, PARAMETER
@@ -16,11 +16,12 @@ from ..grad_mode import watched
 from ..graph import (
     AccumulateGrad,
     Handle,
-    Node,
+    Node as Recorded,
     Output,
     Sealed,
     ShownNode,
     Version,
+    _Edge as Node,
     check_kept,
     guard,
     opened_value,
@@ -28,6 +29,7 @@ from ..graph import (
     specs_of,
 )
 from ..tensor import Tensor, wrap
+from .joint import form_of
 from .watches import PackHooks, refuse_if_disabled, switched
 
 if TYPE_CHECKING:
@@ -199,7 +201,7 @@ def allow_mutation_on_saved_tensors() -> Iterator[None]:
 # What is saved, by name -----------------------------------------------------------------------------------------
 
 
-def kept(node: Node) -> dict[str, Any]:
+def kept(node: Recorded) -> dict[str, Any]:
     """What a node keeps for its rules: ``name -> (value, whether it is an array)``."""
     function = node.function
     found: dict[str, Any] = {}
@@ -221,7 +223,7 @@ def kept(node: Node) -> dict[str, Any]:
     return found
 
 
-def _saved(node: Node, name: str) -> Any:
+def _saved(node: Recorded, name: str) -> Any:
     """What a node saved under a name, as ``grad_fn._saved_x`` gives it: tensors without history, and parameters."""
     if not name.startswith("_saved_"):
         raise AttributeError(f"{node.name()} has no attribute {name!r}")
@@ -242,7 +244,7 @@ def _saved(node: Node, name: str) -> Any:
     return tensors if type(value) is tuple else tensors[0]
 
 
-def _sealed(value: Any, node: Node) -> Any:
+def _sealed(value: Any, node: Recorded) -> Any:
     """What a node keeps as a tensor that is not to be written; a number as it is."""
     array = opened_value(value)
     if not hasattr(array, "shape"):
@@ -255,7 +257,7 @@ def _sealed(value: Any, node: Node) -> Any:
     return tensor
 
 
-def _listed(node: Node) -> list[str]:
+def _listed(node: Recorded) -> list[str]:
     return [*object.__dir__(node), *(f"_saved_{name}" for name in kept(node))]
 
 
@@ -267,14 +269,22 @@ ShownNode.__dir__ = _listed  # type: ignore[method-assign, assignment]
 
 
 class GradientEdge(NamedTuple):
-    """Where a tensor's gradient goes: a node, and which of its outputs the tensor is."""
+    """Where a tensor's gradient goes: a node, and which of its outputs the tensor is.
+
+    `get_gradient_edge` notes the tensor's ``form``, too: its shape, native type and device, which a gradient that
+    enters there has to have.
+    """
 
     node: Any
     output_nr: int
+    form: Any = None
+
+    def __repr__(self) -> str:
+        return f"GradientEdge(node={self.node!r}, output_nr={self.output_nr!r})"
 
 
 def get_gradient_edge(tensor: Tensor) -> GradientEdge:
-    """Give the place in the graph that a tensor's gradient goes to, to be passed to `grad` in its stead.
+    """Give the place in the graph that a tensor's gradient goes to, to be passed to `grad` and `backward` in its stead.
 
     Parameters
     ----------
@@ -295,7 +305,7 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
     edge = views.node_of(tensor)
     if edge is None:
         raise AutogradError("get_gradient_edge: the tensor does not require a gradient, so it has no place in a graph")
-    return GradientEdge(shown(edge), edge.index if type(edge) is Output else 0)
+    return GradientEdge(shown(edge), edge.index if type(edge) is Output else 0, form_of(tensor))
 
 
 def increment_version(tensor: Tensor | Sequence[Tensor]) -> None:
@@ -368,8 +378,8 @@ def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Callable[[Any], None
     collecting = _Collecting(edges, fn, mode == "any")
     handle = Handle()
     registered = []
-    for i, edge in enumerate(edges):
-        single = edge.add_hook(PassHook(lambda g, roots, needed, i=i: collecting.add(i, g, roots, needed)))
+    for edge in dict.fromkeys(edges):
+        single = edge.add_hook(PassHook(functools.partial(collecting.add, edge)))
         registered += single.registered
         for hooks in single.registered:
             hooks[handle] = hooks.pop(single)
@@ -378,28 +388,30 @@ def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Callable[[Any], None
 
 
 class _Collecting:
-    """The gradients of some edges in the pass that is under way."""
+    """Waits for the gradients of some edges. What it knows of a pass is noted with the pass, and ends with it."""
 
     def __init__(self, edges: Sequence[Any], call: Callable[[Any], None], first: bool) -> None:
         self.edges, self.call, self.first = edges, call, first
-        self.lock = threading.Lock()
-        self.passes: dict[int, tuple[Any, list[Any], int]] = {}  # by the identity of the pass's roots
 
-    def add(self, i: int, g: Any, roots: Any, needed: Any) -> None:
+    def add(self, edge: Any, g: Any, roots: Roots, needed: Any) -> None:
         """Note one gradient, and call the function if it is the last, or the first, that was waited for."""
-        with self.lock:
-            _, found, expected = self.passes.get(id(roots)) or (roots, [None] * len(self.edges), 0)
-            if not expected:
-                nodes = reachable([edge for edge, _ in roots]) if needed is None else needed
-                expected = sum((e.node if type(e) is Output else e) in nodes for e in self.edges)
-            found[i] = g
-            arrived = sum(x is not None for x in found)
-            if arrived == expected:
-                self.passes.pop(id(roots), None)
-            else:
-                self.passes[id(roots)] = roots, found, expected
+        expected, found = note = roots.note_of(self, lambda: (self._expected(roots, needed), {}))
+        found[edge] = g
         if self.first:
-            if arrived == 1:
+            if len(found) == 1:
                 self.call(g)
-        elif arrived == expected:
-            self.call(found)
+        elif len(found) == expected:
+            self._report(note)
+
+    def _expected(self, roots: Roots, needed: Any) -> int:
+        """How many of the edges a pass comes to, unless a gradient on the way there is None."""
+        nodes = reachable([edge for edge, _ in roots]) if needed is None else needed
+        return sum((e.node if type(e) is Output else e) in nodes for e in set(self.edges))
+
+    def end(self, note: tuple[int, dict[Any, Any]]) -> None:
+        """Call the function after all, where gradients were None and so did not arrive."""
+        if not self.first and len(note[1]) < note[0]:
+            self._report(note)
+
+    def _report(self, note: tuple[int, dict[Any, Any]]) -> None:
+        self.call([note[1].get(edge) for edge in self.edges])

@@ -6,6 +6,7 @@ operations look at one variable, and at nothing more while all is off.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -125,10 +126,23 @@ class Watch:
 
 def switched(**on: Any) -> watching:
     """A block in which more is on."""
-    current = watched()
+    current, names = watched(), tuple(on)
     if current is not None:
         on = {name: getattr(current, name) for name in Watch.__slots__} | on
-    return watching(Watch(**on) if any(on.values()) else None)
+    return watching(_made(on), functools.partial(_put_back, names))
+
+
+def _made(on: dict[str, Any]) -> Watch | None:
+    return Watch(**on) if any(on.values()) else None
+
+
+def _put_back(names: Iterable[str], current: Any, before: Any) -> Watch | None:
+    """What is on after a block that switched what is named, where more was switched inside and is to stay."""
+    on = {name: getattr(current or _OFF, name) for name in Watch.__slots__}
+    return _made(on | {name: getattr(before or _OFF, name) for name in names})
+
+
+_OFF = Watch()
 
 
 class PackHooks:

@@ -189,7 +189,7 @@ def tensor(
     if isinstance(data, Tensor):
         out = data.detach().to(device=where, dtype=dtype, copy=True)
         out = out.clone() if out._storage is not None else out
-        return out.requires_grad_() if requires_grad else out
+        return out.requires_grad_(requires_grad) if requires_grad else out
     if type(data) in NUMBERS or isinstance(data, (list, tuple)):
         data = _stacked_items(data)
         if isinstance(data, (list, tuple)) or type(data) in NUMBERS:

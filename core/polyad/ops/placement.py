@@ -70,4 +70,4 @@ def device(spec: str | Device, index: int | None = None) -> Device:
 def finished(data: Any, where: Device, requires_grad: bool) -> Tensor:
     """Wrap a new array."""
     out = wrap(where.asarray(data), where)
-    return out.requires_grad_() if requires_grad else out
+    return out.requires_grad_(requires_grad) if requires_grad else out

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import views
+from .. import leaves, views
 from ..backend import Backend, Device
 from ..batching import elementwise, in_front
 from ..careful import careful
 from ..dispatch import function
 from ..dtypes import DTypeLike, as_dtype
-from ..errors import DeviceError, DTypeError, OperandError, ShapeError
+from ..errors import AutogradError, DeviceError, DTypeError, OperandError, ShapeError
 from ..function import XP, Fails, Function, Sample
 from ..grad_mode import recording
 from ..graph import record
@@ -139,8 +139,25 @@ def detach(xp: XP, x: Tensor, /) -> Tensor:
 
 
 def detach_(x: Tensor) -> Tensor:
-    """Drop the tensor's own history; it becomes a leaf that requires no gradient. Returns it."""
-    views.cut(x, None)
+    """Drop the tensor's own history; it becomes a leaf that requires no gradient. Returns it.
+
+    Raises
+    ------
+    AutogradError
+        If it is a view, whose history is its base's.
+
+    Examples
+    --------
+    >>> import polyad as ad
+    >>> x = ad.ones(2, requires_grad=True) * 3
+    >>> x.detach_()
+    tensor([3., 3.])
+    """
+    if views.base_of(x) is not None:
+        raise AutogradError(
+            "detach_: a view shares the history of the tensor that it is a view of; write x.detach() for one without"
+        )
+    leaves.freeze(x)
     return x
 
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
-from .. import autograd
+from .. import autograd, views
 from ..autograd import forward_ad
 from ..dtypes import DType, bfloat16, complex64, complex128, float16, float32, float64
-from ..errors import ArgumentError, AutogradError, DTypeError, OperandError, PolyadError
+from ..errors import ArgumentError, AutogradError, DTypeError, OperandError, PolyadError, ShapeError
 from ..func.vmap import vmap
 from ..function import FUNCTIONS
 from ..grad_mode import enable_grad
@@ -154,6 +154,11 @@ class Check:
         if not self.checked:
             raise ArgumentError("gradcheck: no input requires a gradient; write x.requires_grad_() for one of them")
         for i in self.checked:
+            if views.repeats(self.inputs[i]):
+                raise ShapeError(
+                    f"gradcheck: input {i}, of shape {self.inputs[i].shape}, is an expanded view, in which several "
+                    f"elements are one place in memory and cannot change one by one; pass x.clone()"
+                )
             dtype = self.inputs[i].dtype
             if settings.eps < _SMALLEST_STEP[dtype]:
                 raise DTypeError(

@@ -109,7 +109,7 @@ def _gradients(
     return [(f"the second gradient of {n}", g) for (n, _), g in zip(wanted, second, strict=True)]
 
 
-def _grad(ends: Any, leaves: Any, seeds: Any, create_graph: bool) -> tuple[Any, ...]:
+def _grad(ends: Any, leaves: Sequence[Any], seeds: Any, create_graph: bool) -> tuple[Any, ...]:
     return autograd.grad(ends, leaves, seeds, create_graph=create_graph, allow_unused=True)
 
 
