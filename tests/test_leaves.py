@@ -226,7 +226,10 @@ def test_data_is_checked() -> None:
     ):
         y.data = ad.ones(3)
     assert numbers(x, y) == [[1, 2], [2, 4]]
+    node = ad.autograd.graph.get_gradient_edge(x).node
+    assert node.variable is x
     x.data = ad.ones(3)
+    assert node.variable is None
     with pytest.raises(errors.AutogradError, match=r"a leaf had shape \(2,\).* elements of shape \(3,\).* compute the"):
         y.sum().backward()
     assert x.grad is None

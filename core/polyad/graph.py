@@ -397,7 +397,7 @@ class AccumulateGrad(_Edge):
     @property
     def variable(self) -> Any:
         """The leaf; None if nobody holds it any more, or it requires no gradient now."""
-        return self.leaf()
+        return self.leaf() if type(self.leaf) is weakref.ref else None
 
     def register_hook(self, hook: Callable[..., Any]) -> Handle:
         """Have ``hook(grad_inputs, grad_outputs)`` called by backward after the leaf's ``grad`` was added to.

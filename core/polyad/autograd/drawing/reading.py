@@ -215,7 +215,7 @@ def _hooks(edge: Any) -> tuple[str, ...]:
     hooks = edge.hooks
     if not hooks:
         return ()
-    count = len(hooks.grad) + len(hooks.pre) + len(hooks.post)
+    count = len(hooks.grad) + len(hooks.pre) + len(hooks.post) + len(hooks.last)
     said = [f"{count} hook{'s' if count > 1 else ''}"] if count else []
     return (*said, *(["retains its gradient"] if hooks.keep else []))
 
