@@ -289,10 +289,6 @@ def test_custom_functions_that_pack_are_guarded() -> None:
         y.sum().backward()
 
 
-def set_data(t: Any) -> None:
-    t.data = t.clone()
-
-
 def set_part(t: Any) -> None:
     t[0] = 5.0
 
@@ -304,7 +300,6 @@ WRITES: dict[str, Callable[[Any], Any]] = {
     "detached": lambda t: t.detach().fill_(1),
     "index": set_part,
     "mask": lambda t: t.masked_fill_(t > 0, 1.0),
-    "data": set_data,
     "index_add_": lambda t: t.index_add_(0, ad.tensor([0]), ad.ones(1)),
 }
 
