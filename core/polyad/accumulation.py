@@ -77,7 +77,11 @@ def _add(gradients: dict[Any, Any], create_graph: bool) -> None:
                 continue
             if type(g) is not device.array:
                 g = device.asarray(g)
-            if g.dtype is not views.raw(leaf).dtype:
+            try:
+                native = leaf._data.dtype
+            except AttributeError:  # an alias emptied by a write
+                native = views.raw(leaf).dtype
+            if g.dtype is not native:
                 g = as_type(g, leaf, device)
             if leaf._grad is not None:
                 with unrecorded(device):

@@ -139,7 +139,7 @@ def propagate(
             starts.end()
         return found
     finally:
-        for token in reversed(tokens):
+        for token in tokens:
             token.var.reset(token)
 
 
@@ -216,12 +216,12 @@ def _propagate(
             if needed is not None:
                 args = tuple(a if _target(e) in needed else None for a, e in zip(args, node.edges, strict=True))
             rules = function.rules
-            if function.outputs != 1:
-                g = tuple(g)
-            if function.variadic:
-                if function.joint is None:
+            if not function.plain:
+                if function.outputs != 1:
+                    g = tuple(g)
+                if function.variadic and function.joint is None:
                     rules = rules_for(function, len(args))
-                elif function.owns and not tensors:
+                elif function.owns and not tensors and g is not None:
                     gradient = None  # a second name
                     shared = sys.getrefcount(g) > ALONE
                     g = _own_all(g, device) if type(g) is tuple else _own(g, device, shared)

@@ -266,6 +266,8 @@ class Function:
         False for functions whose derivative is zero or undefined everywhere.
     provider : str
         The distribution it comes from.
+    plain : bool
+        Whether it has one output, and of arrays as many as it has inputs.
     joint : callable or None
         In place of rules: ``joint(node, g, args, tensors, history)`` gives the gradients of all inputs, None for none:
         as Tensors or raw arrays, as ``g`` is, and with a history or without.
@@ -285,7 +287,7 @@ class Function:
         *("name", "inputs", "variadic", "params", "required", "rules", "specs", "body", "check", "outputs"),
         *("takes", "gives", "promotes", "broadcasts", "differentiable", "standard", "prepare", "provider"),
         *("samples", "call", "doc", "signature", "usage", "view", "keeps_out", "sequence", "accumulates"),
-        *("keeps_outputs", "wide", "results", "fields", "joint", "elementwise", "jvp", "batching"),
+        *("keeps_outputs", "wide", "results", "fields", "joint", "elementwise", "jvp", "batching", "plain"),
         "owns",
     )
 
@@ -348,6 +350,7 @@ class Function:
             self.outputs = outputs
         else:
             self.outputs, self.results = len(outputs), result_class(f"{_camel(self.name)}Result", outputs)
+        self.plain = self.outputs == 1 and not self.variadic
         self.promotes = tuple(range(len(self.inputs))) if promotes is None else tuple(promotes)
         self.broadcasts = broadcasts or (elementwise and len(arrays) > 1)
         self.elementwise, self.jvp, self.batching = elementwise, jvp, batching

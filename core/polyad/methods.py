@@ -230,7 +230,7 @@ def backward(
     >>> x.grad
     tensor(6.)
     """
-    autograd.backward((self,), (gradient,), retain_graph, create_graph, inputs=inputs)
+    autograd.backward(self, None if gradient is None else (gradient,), retain_graph, create_graph, inputs=inputs)
 
 
 def _converter(name: str, dtype: Any) -> Any:

@@ -37,7 +37,7 @@ from .anomaly import (
 )
 from .function import Function
 from .joint import constant_in, form_of
-from .roots import deep, edge_of, gradients_of, inputs_of, outputs_of, roots_of
+from .roots import deep, edge_of, gradients_of, inputs_of, outputs_of, roots_of, usual_root
 from .variable import Variable
 
 __all__ = [
@@ -130,6 +130,11 @@ def backward(
     """
     if grad_variables is not None:
         grad_tensors = _renamed(grad_tensors, grad_variables)
+    if type(tensors) is Tensor and grad_tensors is None and inputs is None and not create_graph:
+        usual = usual_root(tensors)
+        if usual is not None:
+            accumulate(propagate(usual, keep=bool(retain_graph), create_graph=False, accumulate=accumulate))
+            return
     outputs = outputs_of(tensors, "backward", "tensors")
     given = gradients_of(grad_tensors, len(outputs))
     keep = create_graph if retain_graph is None else retain_graph

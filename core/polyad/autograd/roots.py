@@ -18,7 +18,7 @@ from ..tensor import Tensor, wrap
 from .graph import GradientEdge
 from .joint import form_of
 
-__all__ = ["Place", "deep", "edge_of", "gradients_of", "inputs_of", "outputs_of", "roots_of"]
+__all__ = ["Place", "deep", "edge_of", "gradients_of", "inputs_of", "outputs_of", "roots_of", "usual_root"]
 
 _ENDS = "a tensor, a GradientEdge or an iterable of them"
 _GIVEN = {"backward": "gradient", "grad": "grad_outputs"}
@@ -112,6 +112,17 @@ def deep(outputs: Sequence[Any], gradients: Sequence[Any]) -> bool:
         if isinstance(g, Tensor) and g._device.depth:
             return True
     return False
+
+
+def usual_root(y: Tensor) -> Roots | None:
+    """Where the usual pass starts, in few steps: at one real number of a library's device. None for any other."""
+    node, data, device = views.node_of(y), views.raw(y), y._device
+    native = data.dtype
+    if node is None or data.shape != () or device.depth or native in device.accepted["complex"]:
+        return None
+    roots = Roots()
+    roots.append((node, device.one((), native)))
+    return roots
 
 
 def roots_of(outputs: Sequence[Any], gradients: Sequence[Any], caller: str, tensors: bool) -> Roots:
