@@ -25,6 +25,7 @@ LAYERS = [
     ["hookspecs"],
     ["plugins"],
     ["graph"],
+    ["layouts"],
     ["views"],
     ["leaves"],
     ["tensor"],

@@ -12,11 +12,10 @@ layout: that of the path, never that of the library's array.
 
 from __future__ import annotations
 
-import math
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from .errors import AutogradError, ShapeError
 from .function import Function
@@ -24,10 +23,10 @@ from .grad_mode import recording
 from .graph import AccumulateGrad, Sealed, Version, guard, new, record
 from .kernels import Step
 from .keys import ARRAY
+from .layouts import Layout, overlaps, row_major, viewable
 from .rules import is_complex
 
 __all__ = [
-    "Layout",
     "Path",
     "Root",
     "Storage",
@@ -44,9 +43,7 @@ __all__ = [
     "node_of",
     "raw",
     "repeats",
-    "row_major",
     "share",
-    "viewable",
     "write",
 ]
 
@@ -56,14 +53,6 @@ be written must not lose what two threads write to different places."""
 
 Path = tuple["Path", Step] | None
 """How a view comes from the base: the path of its operand, and the last step. None for the base."""
-
-
-class Layout(NamedTuple):
-    """Where a tensor's elements are in its storage's memory, in elements: the same on every backend."""
-
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    offset: int = 0
 
 
 class View:
@@ -224,16 +213,6 @@ def keep_apart(tensor: Any, node: Any, refusal: Any) -> None:
     tensor._root.refusal = refusal
 
 
-def row_major(shape: Sequence[int]) -> tuple[int, ...]:
-    """Strides in elements of a contiguous array."""
-    strides: list[int] = []
-    step = 1
-    for n in reversed(shape):
-        strides.append(step)
-        step *= max(n, 1)
-    return tuple(reversed(strides))
-
-
 def layout_of(tensor: Any) -> Layout:
     """Shape, strides and offset of a tensor."""
     storage = tensor._storage
@@ -250,13 +229,7 @@ def repeats(tensor: Any) -> bool:
     """Whether several elements of a tensor are one place in memory."""
     if tensor._storage is None or all(function.view.put is not None for function, _ in steps(tensor._path)):
         return False
-    shape, strides, _ = layout_of(tensor)
-    span = 0  # of what was looked at: dimensions whose steps are longer than all before them never meet
-    for step, n in sorted((abs(step), n) for step, n in zip(strides, shape, strict=True) if n > 1):
-        if step <= span:
-            return 0 not in shape
-        span += step * (n - 1)
-    return False
+    return overlaps(layout_of(tensor))
 
 
 def base_of(tensor: Any) -> Any:
@@ -280,34 +253,6 @@ def base_of(tensor: Any) -> Any:
     base._path, base._root, base._grad = root.path, root, None
     _join(base, storage)
     return base
-
-
-def viewable(shape: Sequence[int], strides: Sequence[int], wanted: Sequence[int]) -> tuple[int, ...] | None:
-    """Strides of an array of ``shape`` and ``strides`` seen as ``wanted``; None if that takes a copy.
-
-    Old dimensions that are evenly spaced merge into runs; each new dimension must fit inside one run.
-    """
-    if math.prod(shape) == 0:
-        return row_major(wanted)
-    runs: list[tuple[int, int]] = []  # (elements, stride), from the last dimension to the first
-    for n, stride in reversed(list(zip(shape, strides, strict=True))):
-        if n == 1:
-            continue
-        if runs and stride == runs[-1][0] * runs[-1][1]:
-            runs[-1] = (runs[-1][0] * n, runs[-1][1])
-        else:
-            runs.append((n, stride))
-    rest = iter(runs)
-    left, step = next(rest, (1, 1))
-    result: list[int] = []
-    for n in reversed(list(wanted)):
-        if left == 1 and n != 1:
-            left, step = next(rest)
-        if left % n:
-            return None
-        result.append(step)
-        left, step = left // n, step * n
-    return tuple(reversed(result))
 
 
 def fits(tensor: Any, shape: Sequence[int]) -> bool:

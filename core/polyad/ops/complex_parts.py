@@ -12,9 +12,10 @@ from ..errors import DTypeError, ShapeError
 from ..function import XP, Fails, Sample
 from ..kernels import Step
 from ..keys import Slice
+from ..layouts import Layout
 from ..rules import is_complex
 from ..tensor import Tensor
-from ..views import Layout, View, layout_of
+from ..views import View, layout_of
 from .arguments import Shape
 from .elementwise import Operand, one, two
 from .transfer import write

@@ -11,6 +11,7 @@ from ..careful import SCALARS, constant
 from ..dtypes import BY_NAME, DEFAULTS, DType, DTypeLike, as_dtype, float32, join_scalar, promote_types
 from ..errors import ArgumentError, DeviceError, DTypeError, OperandError, ShapeError
 from ..function import FUNCTIONS
+from ..layouts import row_major
 from ..levels import lift, meet, refuse_write
 from ..plugins import default_device, plugins
 from ..tensor import Tensor, wrap
@@ -274,7 +275,7 @@ def adopted(data: Any, where: Device) -> Tensor:
     """Wrap an array whose memory others have too: it keeps its order, so that it stays shared."""
     out = wrap(where.asarray(data), where)
     strides = where.backend.strides(out._data)
-    if strides is not None and strides != views.row_major(out.shape):
+    if strides is not None and strides != row_major(out.shape):
         views.share(out, strides)
     return out
 

@@ -14,8 +14,9 @@ from ..dispatch import facade, function
 from ..errors import IndexOutOfRangeError, OperandError, ShapeError
 from ..function import XP, Fails, Sample
 from ..keys import Key, Slice, along
+from ..layouts import Layout
 from ..tensor import Tensor
-from ..views import Layout, View
+from ..views import View
 from .arguments import Shape, as_integer, normalize_axis
 from .conversion import value_for
 from .creation import arange, ones

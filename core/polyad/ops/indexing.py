@@ -22,11 +22,12 @@ from ..grad_mode import recording
 from ..graph import Node, Sealed, Version, guard, next_sequence
 from ..kernels import Step
 from ..keys import ARRAY, Key, Slice
+from ..layouts import Layout
 from ..levels import lift, meet, refuse_write, together, values_of
 from ..plugins import plugins
 from ..rules import sum_to
 from ..tensor import Tensor, wrap
-from ..views import Layout, View, node_of, raw
+from ..views import View, node_of, raw
 from . import brackets
 from .arguments import Shape
 from .conversion import asarray, value_for

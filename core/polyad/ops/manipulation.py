@@ -14,8 +14,9 @@ from ..errors import IndexOutOfRangeError, OperandError, ShapeError
 from ..function import FUNCTIONS, XP, Fails, Function, Sample
 from ..kernels import Step
 from ..keys import Slice
+from ..layouts import Layout, viewable
 from ..tensor import Tensor, not_a_tensor
-from ..views import Layout, View, fits, raw, viewable
+from ..views import View, fits, raw
 from .arguments import Axis, Shape, as_integer, as_shape, normalize_axes, normalize_axis
 
 __all__ = [

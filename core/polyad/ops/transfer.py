@@ -15,6 +15,7 @@ from ..errors import AutogradError, DeviceError, DTypeError, OperandError, Shape
 from ..function import XP, Fails, Function, Sample
 from ..grad_mode import recording
 from ..graph import record
+from ..layouts import row_major
 from ..levels import chain, lift, meet, placed
 from ..operators import into_memory
 from ..plugins import plugins
@@ -428,4 +429,4 @@ def is_contiguous(x: Tensor) -> bool:
     if x._storage is None:
         return True
     shape, strides, _ = views.layout_of(x)
-    return 0 in shape or all(n == 1 or s == r for n, s, r in zip(shape, strides, views.row_major(shape), strict=True))
+    return 0 in shape or all(n == 1 or s == r for n, s, r in zip(shape, strides, row_major(shape), strict=True))

@@ -10,8 +10,9 @@ from ..dispatch import function
 from ..errors import ArgumentError, IndexOutOfRangeError, OperandError, ShapeError
 from ..function import XP, Fails, Function, Sample
 from ..keys import ARRAY, Slice
+from ..layouts import Layout
 from ..tensor import Tensor
-from ..views import Layout, View
+from ..views import View
 from .arguments import Shape, as_integer, normalize_axis
 
 __all__ = [
