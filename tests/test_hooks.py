@@ -600,3 +600,14 @@ def test_a_hook_of_a_factor_sees_what_comes_through_the_kept_one(backend: Backen
     assert len(seen) == 1
     ad.autograd.grad(g.sum(), x)
     assert len(seen) == 2
+
+
+def test_a_retained_gradient_is_counted_once_where_it_is_asked_for(backend: Backend) -> None:
+    x = ad.tensor([1.0, 2.0], requires_grad=True)
+    h = x * 3
+    h.retain_grad()
+    loss = (h * h).sum()
+    loss.backward(inputs=[h], retain_graph=True)
+    assert (h.grad.tolist(), x.grad) == ([6, 12], None)
+    loss.backward(inputs=[h, x])
+    assert (h.grad.tolist(), x.grad.tolist()) == ([12, 24], [18, 36])

@@ -232,7 +232,7 @@ def _accumulate_into(targets: Sequence[Any], found: dict[Any, Any], create_graph
     accumulate({e: g for e, g in found.items() if type(e) is AccumulateGrad}, create_graph)
     for t in targets:
         edge = edge_of(t)
-        if type(edge) is not AccumulateGrad and edge in found:
+        if type(edge) is not AccumulateGrad and edge in found and not t.retains_grad:  # which has its own by now
             g = leave(found[edge], t._device)
             if not create_graph:
                 g._data = t._device.backend.owned(g._data, True)
