@@ -497,3 +497,7 @@ def test_astype_brings_to_a_device(backend: Backend) -> None:
     assert ad.astype(x, ad.float32, device=x.device, copy=False) is x
     moved = ad.astype(x, ad.float64, device=ad.zeros(1, backend="numpy").device)
     assert (moved.backend.name, moved.dtype) == ("numpy", ad.float64)
+
+
+def test_windows_by_the_name_that_pytorch_has_for_the_axis(backend: Backend) -> None:
+    assert ad.arange(6).unfold(dimension=0, size=2, step=2).tolist() == [[0, 1], [2, 3], [4, 5]]

@@ -22,7 +22,7 @@ from .graph import HOOKED, AccumulateGrad
 from .levels import unrecorded
 from .tensor import wrap
 
-__all__ = ["ALONE", "HookedLeaves", "accumulate", "as_type"]
+__all__ = ["ALONE", "HookedLeaves", "accumulate", "as_type", "owned"]
 
 
 ALONE: Final = 2 if sys.version_info < (3, 14) else 1
@@ -99,6 +99,11 @@ def as_type(g: Any, tensor: Any, device: Device) -> Any:
     if g.dtype is native or device.dtypes[native] not in device.backend.strong:
         return g
     return device.kernels[FUNCTIONS["astype"]](g, dtype=native)
+
+
+def owned(g: Any, device: Device, shared: bool) -> Any:
+    """Give a raw gradient in memory of its own: copied, if anybody else has the array (``shared``)."""
+    return device.backend.owned(device.asarray(g), shared or type(g) is not device.array)
 
 
 def _refuse_traced(g: Any, leaf: Any) -> None:

@@ -58,8 +58,9 @@ def function(
     outputs : int or sequence of str
         How many arrays are returned; 0 for a tuple of any length. Names make the result a tuple with those names.
     takes : str
-        Data types taken: ``"any"``, ``"numeric"``, ``"real"``, ``"floating"``, ``"real floating"``, ``"integer"``,
-        ``"integer or bool"``, ``"bool"``. For floating ones, integers and bools become float32.
+        Data types taken: ``"any"``, ``"numeric"``, ``"real"``, ``"floating"``, ``"real floating"``, ``"complex"``,
+        ``"float32 or float64"``, ``"integer"``, ``"integer or bool"``, ``"bool"``. For floating ones, integers and
+        bools become float32.
     gives : str or tuple of str
         The result's type, or that of each: ``"same"`` as the arrays', ``"bool"``, ``"int64"``, ``"real"`` (the real
         type of a complex one), ``"complex"`` (the complex type of a real one), ``"given"`` (the parameter ``dtype``).

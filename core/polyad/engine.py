@@ -12,7 +12,7 @@ from heapq import heappop, heappush, heappushpop
 from itertools import zip_longest
 from typing import Any
 
-from .accumulation import ALONE, HookedLeaves
+from .accumulation import ALONE, HookedLeaves, owned
 from .backend import Device
 from .backward_hooks import Roots, after, before, call_hooks
 from .errors import AutogradError
@@ -114,8 +114,8 @@ def propagate(
     wanted : sequence of edges, optional
         Only the gradients that arrive at these are computed and returned.
     accumulate : callable, optional
-        ``accumulate({leaf: gradient})`` is called for each leaf that has hooks of kind ``post``, as soon as all of its
-        gradient is there.
+        ``accumulate({leaf: gradient})`` is called for each leaf that has hooks which follow (`LeafHooks.follow`), as
+        soon as all of its gradient is there.
 
     Returns
     -------
@@ -224,7 +224,7 @@ def _propagate(
                 elif function.owns and not tensors and g is not None:
                     gradient = None  # a second name
                     shared = sys.getrefcount(g) > ALONE
-                    g = _own_all(g, device) if type(g) is tuple else _own(g, device, shared)
+                    g = _own_all(g, device) if type(g) is tuple else owned(g, device, shared)
                 if function.joint is not None and not tracked:
                     gradients = function.joint(node, g, args, tensors, create_graph)
             if tracked or hooks is not None:
@@ -312,15 +312,10 @@ def _sum(there: Any, gradient: Any, device: Device, tensors: bool) -> Any:
     return device.kernels[FUNCTIONS["add"]](there, gradient)
 
 
-def _own(g: Any, device: Device, shared: bool) -> Any:
-    """A raw gradient in memory of its own: copied, if anybody else has it."""
-    return device.backend.owned(device.asarray(g), shared or type(g) is not device.array)
-
-
 def _own_all(gradients: tuple[Any, ...], device: Device) -> tuple[Any, ...]:
-    """The same of the gradients of several results, None for none."""
+    """The gradients of several results in memory of their own, None for none."""
     shared = [sys.getrefcount(g) > ALONE + 1 for g in gradients]  # one name is the tuple's
-    return tuple(None if g is None else _own(g, device, s) for g, s in zip(gradients, shared, strict=True))
+    return tuple(None if g is None else owned(g, device, s) for g, s in zip(gradients, shared, strict=True))
 
 
 def _all_gradients(

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from typing import Any, TypeAlias, overload
 
 from .. import grad_mode as grad_mode, views
-from ..accumulation import ALONE, accumulate, as_type
+from ..accumulation import ALONE, accumulate, as_type, owned
 from ..backend import Device
 from ..backward_hooks import leave
 from ..engine import propagate
@@ -245,8 +245,8 @@ def _constants(tensors: Sequence[Tensor]) -> tuple[list[Any], list[Any]]:
 
 
 def _own(g: Any, x: Any, device: Device, shared: bool) -> Tensor:
-    """Give a raw gradient as a tensor in memory of its own: copied, if anybody else has the array (``shared``)."""
-    g = device.backend.owned(device.asarray(g), shared or type(g) is not device.array)
+    """Give a raw gradient as a tensor in memory of its own (see `owned`), and of the type of ``x``."""
+    g = owned(g, device, shared)
     return leave(as_type(g, x, device) if isinstance(x, Tensor) else g, device)
 
 
