@@ -36,7 +36,7 @@ def kernels(xp: Any) -> dict[str, Kernel]:
     def where(condition: Any, a: Any, b: Any) -> Any:
         return xp.where(xp.asarray(condition), a, b)  # a condition may be Python's True
 
-    def unfold(x: Any, axis: int, size: int, step: int = 1) -> Any:
+    def unfold(x: Any, axis: int, size: int, step: int) -> Any:
         n, stride = (x.shape[axis] - size) // step + 1, x.strides[axis]
         shape = (*x.shape[:axis], n, *x.shape[axis + 1 :], size)
         strides = (*x.strides[:axis], stride * step, *x.strides[axis + 1 :], stride)

@@ -60,7 +60,7 @@ def _add_into(there: Any, gradient: Any) -> Any:
     return np.add(there, gradient)
 
 
-def _unfold(x: Any, axis: int, size: int, step: int = 1) -> Any:
+def _unfold(x: Any, axis: int, size: int, step: int) -> Any:
     windows = np.lib.stride_tricks.sliding_window_view(x, size, axis, writeable=x.flags.writeable)
     return windows[(slice(None),) * axis + (slice(None, None, step),)]
 

@@ -18,6 +18,7 @@ from ..tensor import Tensor
 from ..views import View, layout_of
 from .arguments import Shape
 from .elementwise import Operand, one, two
+from .matrices import is_double
 from .transfer import write
 
 __all__ = [
@@ -79,7 +80,7 @@ def complex_(xp: XP, real: Operand, imag: Operand, /) -> Tensor:
     tensor([1.+2.j, 0.-1.j])
     """
     # Of what the standard has: -0 is what changes no number that it is added to, so each part is made beside a -0.
-    wide = xp.complex128 if "float64" in str(real.dtype) else xp.complex64  # type: ignore[union-attr]  # an array here
+    wide = xp.complex128 if is_double(real.dtype) else xp.complex64  # type: ignore[union-attr]  # an array here
     finite = xp.isfinite(imag)
     across = -xp.conj(xp.conj(xp.astype(xp.where(finite, imag, 1), wide)) * 1j)  # -0, and what is finite
     for value in (float("inf"), -float("inf")):
